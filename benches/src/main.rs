@@ -1,0 +1,2 @@
+//! What each layer costs, beside its peers.
+fn main() {}

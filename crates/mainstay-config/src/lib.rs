@@ -1,0 +1,1 @@
+//! Sources in, one typed and validated value out.

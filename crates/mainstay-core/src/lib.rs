@@ -1,0 +1,1 @@
+//! The shared words: request context, ids, deadline, rejection, outcome.

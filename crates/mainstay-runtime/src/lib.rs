@@ -1,0 +1,1 @@
+//! Serve, named tasks, signals, drain.

@@ -1,0 +1,1 @@
+//! What tower layers are tested with: strict mocks, adversarial bodies, cancellation at every await.

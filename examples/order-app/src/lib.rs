@@ -1,0 +1,1 @@
+//! A sample order service that stands on mainstay.

@@ -1,0 +1,1 @@
+//! A payment provider for development: idempotent charges, and tokens that choose how it misbehaves.
