@@ -1,0 +1,247 @@
+//! The merged tree as a serde deserializer: text becomes what the target's type asks for, and errors hold no values.
+
+use figment::value::{Dict, Num, Tag, Value};
+use serde::de::value::{MapAccessDeserializer, StrDeserializer};
+use serde::de::{DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Unexpected, Visitor};
+use serde::forward_to_deserialize_any;
+
+mod fault;
+
+pub(crate) use self::fault::{Fault, NOT_ACCEPTED, withheld};
+
+const BOOLEANS: &str = "a boolean (true, false, yes, no, on, off, 1, 0)";
+
+/// A value, and whether the value with a given tag is text from a variable.
+#[derive(Clone, Copy)]
+pub(crate) struct Node<'a> {
+    pub(crate) value: &'a Value,
+    pub(crate) is_text: &'a dyn Fn(Tag) -> bool,
+}
+
+// === impl Node ===
+
+impl<'a> Node<'a> {
+    fn child(self, value: &'a Value) -> Self {
+        Self { value, is_text: self.is_text }
+    }
+
+    /// The text, when this is a string that came from a variable.
+    fn text(self) -> Option<&'a str> {
+        let text = self.value.as_str()?;
+        (self.is_text)(self.value.tag()).then_some(text)
+    }
+
+    fn number<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        let Some(text) = self.text().map(str::trim) else { return self.deserialize_any(visitor) };
+        // From the narrow to the wide, as visitors of small types do not all know the wide ones.
+        let result = if let Ok(number) = text.parse() {
+            visitor.visit_i64(number)
+        } else if let Ok(number) = text.parse() {
+            visitor.visit_u64(number)
+        } else if let Ok(number) = text.parse() {
+            visitor.visit_i128(number)
+        } else if let Ok(number) = text.parse() {
+            visitor.visit_u128(number)
+        } else {
+            visitor.visit_str(text)
+        };
+        result.map_err(|fault: Fault| fault.at(self.value))
+    }
+
+    fn float<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        let Some(text) = self.text().map(str::trim) else { return self.deserialize_any(visitor) };
+        let result = match text.parse() {
+            Ok(number) => visitor.visit_f64(number),
+            Err(_) => visitor.visit_str(text),
+        };
+        result.map_err(|fault: Fault| fault.at(self.value))
+    }
+
+    /// A list; text is split at commas.
+    fn list<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        let Some(text) = self.text() else { return self.deserialize_any(visitor) };
+        let items: Vec<Value> = match text.trim() {
+            "" => Vec::new(),
+            text => {
+                text.split(',').map(|item| Value::String(self.value.tag(), item.trim().to_owned())).collect()
+            }
+        };
+        visitor
+            .visit_seq(Items { items: items.iter().enumerate(), parent: self })
+            .map_err(|fault: Fault| fault.at(self.value))
+    }
+}
+
+impl<'de> Deserializer<'de> for Node<'_> {
+    type Error = Fault;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        match self.value {
+            Value::String(_, text) => visitor.visit_str(text),
+            Value::Char(_, character) => visitor.visit_char(*character),
+            Value::Bool(_, boolean) => visitor.visit_bool(*boolean),
+            Value::Num(_, number) => visit_number(*number, visitor),
+            Value::Empty(..) => visitor.visit_unit(),
+            Value::Dict(_, table) => visitor.visit_map(Entries::new(table, self)),
+            Value::Array(_, items) => {
+                visitor.visit_seq(Items { items: items.iter().enumerate(), parent: self })
+            }
+        }
+        .map_err(|fault: Fault| fault.at(self.value))
+    }
+
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        let Some(text) = self.text() else { return self.deserialize_any(visitor) };
+        match text.trim().to_lowercase().as_str() {
+            "true" | "yes" | "on" | "1" => visitor.visit_bool(true),
+            "false" | "no" | "off" | "0" => visitor.visit_bool(false),
+            _ => Err(serde::de::Error::invalid_type(Unexpected::Str(text), &BOOLEANS)),
+        }
+        .map_err(|fault: Fault| fault.at(self.value))
+    }
+
+    fn deserialize_i8<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        self.number(visitor)
+    }
+    fn deserialize_i16<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        self.number(visitor)
+    }
+    fn deserialize_i32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        self.number(visitor)
+    }
+    fn deserialize_i64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        self.number(visitor)
+    }
+    fn deserialize_i128<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        self.number(visitor)
+    }
+    fn deserialize_u8<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        self.number(visitor)
+    }
+    fn deserialize_u16<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        self.number(visitor)
+    }
+    fn deserialize_u32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        self.number(visitor)
+    }
+    fn deserialize_u64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        self.number(visitor)
+    }
+    fn deserialize_u128<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        self.number(visitor)
+    }
+    fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        self.float(visitor)
+    }
+    fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        self.float(visitor)
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        self.list(visitor)
+    }
+
+    fn deserialize_tuple<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Fault> {
+        self.list(visitor)
+    }
+
+    fn deserialize_tuple_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: usize,
+        visitor: V,
+    ) -> Result<V::Value, Fault> {
+        self.list(visitor)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        visitor.visit_some(self)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Fault> {
+        visitor.visit_newtype_struct(self).map_err(|fault: Fault| fault.at(self.value))
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Fault> {
+        match self.value {
+            Value::String(_, text) => visitor.visit_enum(variant(text)),
+            Value::Dict(_, table) => {
+                visitor.visit_enum(MapAccessDeserializer::new(Entries::new(table, self)))
+            }
+            _ => return self.deserialize_any(visitor),
+        }
+        .map_err(|fault: Fault| fault.at(self.value))
+    }
+
+    forward_to_deserialize_any! {
+        char str string bytes byte_buf unit unit_struct map struct identifier ignored_any
+    }
+}
+
+fn variant(text: &str) -> StrDeserializer<'_, Fault> {
+    text.into_deserializer()
+}
+
+fn visit_number<'de, V: Visitor<'de>>(number: Num, visitor: V) -> Result<V::Value, Fault> {
+    match number {
+        Num::I64(number) => visitor.visit_i64(number),
+        Num::U64(number) => visitor.visit_u64(number),
+        Num::F64(number) => visitor.visit_f64(number),
+        other => unreachable!("documents give i64, u64 and f64, not {:?}", other.to_actual()),
+    }
+}
+
+// === tables and lists ===
+
+struct Entries<'a> {
+    entries: figment::value::Map<&'a str, &'a Value>,
+    current: Option<(&'a str, &'a Value)>,
+    parent: Node<'a>,
+}
+
+struct Items<'a, I> {
+    items: I,
+    parent: Node<'a>,
+}
+
+impl<'a> Entries<'a> {
+    fn new(table: &'a Dict, parent: Node<'a>) -> Self {
+        let entries = table.iter().map(|(key, value)| (key.as_str(), value)).collect();
+        Self { entries, current: None, parent }
+    }
+}
+
+impl<'de> MapAccess<'de> for Entries<'_> {
+    type Error = Fault;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Fault> {
+        let Some((key, value)) = self.entries.pop_first() else { return Ok(None) };
+        self.current = Some((key, value));
+        let key_reader: StrDeserializer<'_, Fault> = key.into_deserializer();
+        seed.deserialize(key_reader).map(Some).map_err(|fault| fault.at(value).within(key))
+    }
+
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Fault> {
+        let (key, value) = self.current.take().expect("serde asks for a value after its key");
+        seed.deserialize(self.parent.child(value)).map_err(|fault| fault.at(value).within(key))
+    }
+}
+
+impl<'a, 'de, I: Iterator<Item = (usize, &'a Value)>> SeqAccess<'de> for Items<'a, I> {
+    type Error = Fault;
+
+    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Fault> {
+        let Some((index, value)) = self.items.next() else { return Ok(None) };
+        let item = seed.deserialize(self.parent.child(value));
+        item.map(Some).map_err(|fault| fault.at(value).within(&format!("[{index}]")))
+    }
+}

@@ -1,0 +1,136 @@
+//! One source, read: where it comes from, its tree of values, and the place of each value.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::PathBuf;
+
+use figment::value::{Dict, Map, Tag, Value};
+use figment::{Figment, Metadata, Profile, Provider};
+
+mod document;
+mod file;
+mod text;
+
+pub(crate) use self::file::{Folder, embedded};
+pub(crate) use self::text::{arguments, conflicts, joined, variables};
+
+/// A key, level by level. Never joined with dots while it is worked on: a TOML key may contain one.
+pub(crate) type Path = Vec<String>;
+
+/// Where a value begins: line and column, from 1.
+pub(crate) type Place = (usize, usize);
+
+/// What a layer was read from, in the words of the report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Origin {
+    File(PathBuf),
+    Embedded(&'static str),
+    Variable(String),
+    Argument(String),
+}
+
+/// One source. Every variable is a layer of its own, so that each value knows its variable.
+#[derive(Clone)]
+pub(crate) struct Layer {
+    pub(crate) origin: Origin,
+    data: Dict,
+    places: HashMap<Path, Place>,
+}
+
+/// All layers as one tree, in which every value still knows its layer.
+pub(crate) struct Merged {
+    figment: Figment,
+    layers: HashMap<String, Layer>,
+    pub(crate) tree: Value,
+}
+
+// === impl Origin ===
+
+impl Origin {
+    /// Whether values are text that the target's type converts, as opposed to typed values of a file.
+    pub(crate) fn is_text(&self) -> bool {
+        matches!(self, Self::Variable(_) | Self::Argument(_))
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => f.write_str(&printable(&path.to_string_lossy())),
+            Self::Embedded(name) => write!(f, "built-in {name}"),
+            Self::Variable(name) => f.write_str(&printable(name)),
+            Self::Argument(key) => write!(f, "--set {}", printable(key)),
+        }
+    }
+}
+
+// === impl Layer ===
+
+impl Provider for &Layer {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(self.origin.to_string())
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
+        Ok(Profile::Default.collect(self.data.clone()))
+    }
+}
+
+// === impl Merged ===
+
+impl Merged {
+    pub(crate) fn new(layers: Vec<Layer>) -> Self {
+        let figment = layers.iter().fold(Figment::new(), Figment::merge);
+        let tree = figment.find_value("").expect("no layer fails, and the empty path is the whole tree");
+        let layers = layers.into_iter().map(|layer| (layer.origin.to_string(), layer)).collect();
+        Self { figment, layers, tree }
+    }
+
+    fn layer(&self, tag: Tag) -> Option<&Layer> {
+        self.layers.get(&*self.figment.get_metadata(tag)?.name)
+    }
+
+    /// Whether the value with this tag is text from a variable or an argument.
+    pub(crate) fn is_text(&self, tag: Tag) -> bool {
+        self.layer(tag).is_some_and(|layer| layer.origin.is_text())
+    }
+
+    /// The exact source of the value with this tag at this key: `default.toml:3:8`, `ORDERS__SERVER__PORT`.
+    pub(crate) fn source(&self, tag: Tag, path: &[String]) -> Option<String> {
+        let layer = self.layer(tag)?;
+        Some(match layer.places.get(path) {
+            Some((line, column)) => format!("{}:{line}:{column}", layer.origin),
+            None => layer.origin.to_string(),
+        })
+    }
+
+    /// Every value that is not a table, with its key.
+    pub(crate) fn leaves(&self) -> Vec<(Path, &Value)> {
+        fn walk<'a>(path: &Path, value: &'a Value, leaves: &mut Vec<(Path, &'a Value)>) {
+            let Value::Dict(_, table) = value else {
+                return leaves.push((path.clone(), value));
+            };
+            for (key, value) in table {
+                let mut path = path.clone();
+                path.push(key.clone());
+                walk(&path, value, leaves);
+            }
+        }
+        let mut leaves = Vec::new();
+        walk(&Vec::new(), &self.tree, &mut leaves);
+        leaves
+    }
+}
+
+/// `text` on one line and without anything that a terminal would obey.
+pub(crate) fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() || matches!(character, '\u{2028}' | '\u{2029}') {
+            shown.extend(character.escape_default());
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}

@@ -1,0 +1,320 @@
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::{env, fmt};
+
+use garde::Validate;
+use serde::de::DeserializeOwned;
+
+use crate::deserialize::Node;
+use crate::error::{ConfigError, Problem};
+use crate::layer::{self, Folder, Layer, Merged, joined};
+
+mod profile;
+mod rules;
+
+/// Reads all sources into one value.
+///
+/// The [crate's page](crate) says what the sources are. Built by value; nothing is read before [`Loader::load`].
+///
+/// ```no_run
+/// # #[derive(serde::Deserialize, garde::Validate)]
+/// # struct Settings {}
+/// # fn main() -> Result<(), mainstay_config::ConfigError> {
+/// let loaded = mainstay_config::Loader::new("orders")
+///     .profiles(&["development", "staging", "production"])
+///     .profile(None)                            // from --profile
+///     .directory(Some("/etc/orders".into()))    // from --config-dir
+///     .set("server.listen=127.0.0.1:8080")      // from --set
+///     .load::<Settings>()?;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "nothing is read before `load`"]
+pub struct Loader {
+    app: String,
+    profiles: Vec<String>,
+    profile: Option<String>,
+    directory: Option<PathBuf>,
+    usual_directory: Option<PathBuf>,
+    embedded: Vec<(&'static str, &'static str)>,
+    environment: Option<Vec<(OsString, OsString)>>,
+    arguments: Vec<String>,
+}
+
+/// The settings, and where they came from.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Loaded<T> {
+    /// The settings, complete and valid.
+    pub settings: T,
+    /// The profile that was in force.
+    pub profile: String,
+    sources: Vec<String>,
+    source_of: BTreeMap<String, String>,
+}
+
+/// Loads the settings of `app` in the usual way.
+///
+/// The profiles are `development` (the default), `staging` and `production`, chosen with `{APP}_PROFILE` or `APP_ENV`.
+/// Files come from the folder that `{APP}_CONFIG_DIR` names, or else from `./config` if there is such a thing; without
+/// either there are the type's defaults and the variables.
+///
+/// # Errors
+///
+/// [`ConfigError`], which lists what is wrong.
+pub fn load<T>(app: &str) -> Result<T, ConfigError>
+where
+    T: DeserializeOwned + Validate<Context = ()>,
+{
+    Ok(Loader::new(app).usual_directory("config").load()?.settings)
+}
+
+// === impl Loader ===
+
+impl Loader {
+    /// A loader for the application of this name, which also names its variables: in capitals, with `_` for
+    /// everything that is not a letter or digit.
+    ///
+    /// | variable, for `orders` | says |
+    /// |---|---|
+    /// | `ORDERS__SERVER__LISTEN` | `server.listen` |
+    /// | `ORDERS_PROFILE`, else `APP_ENV` | the profile |
+    /// | `ORDERS_CONFIG_DIR` | the folder of the files |
+    pub fn new(app: impl Into<String>) -> Self {
+        Self {
+            app: app.into(),
+            profiles: ["development", "staging", "production"].map(str::to_owned).to_vec(),
+            profile: None,
+            directory: None,
+            usual_directory: None,
+            embedded: Vec::new(),
+            environment: None,
+            arguments: Vec::new(),
+        }
+    }
+
+    /// The profiles that exist; the first is in force when nothing names one. Default: `development`, `staging`,
+    /// `production`.
+    ///
+    /// Naming any other is an error, so that a typo does not start production with the defaults.
+    ///
+    /// # Panics
+    ///
+    /// When the list is empty, or when a name cannot be part of a file's name: others than small letters, digits,
+    /// `-` and `_`, or `default` or `local`, which are files of their own.
+    pub fn profiles(mut self, names: &[&str]) -> Self {
+        profile::assert_names(names);
+        self.profiles = names.iter().copied().map(str::to_owned).collect();
+        self
+    }
+
+    /// The profile by name, as given on the command line. Beats the variables; `None` leaves it to them.
+    pub fn profile(mut self, name: Option<String>) -> Self {
+        self.profile = name;
+        self
+    }
+
+    /// The folder of the files, as given on the command line. Beats `{APP}_CONFIG_DIR`; `None` leaves it to that.
+    pub fn directory(mut self, path: Option<PathBuf>) -> Self {
+        self.directory = path;
+        self
+    }
+
+    /// Used when no folder is named, if it exists.
+    fn usual_directory(mut self, path: impl Into<PathBuf>) -> Self {
+        self.usual_directory = Some(path.into());
+        self
+    }
+
+    /// Files that were compiled in, by name, used instead of a folder when none is named: `default.toml` and
+    /// `{profile}.toml`, which then both have to be among them. Default: none.
+    pub fn embedded(mut self, files: &[(&'static str, &'static str)]) -> Self {
+        self.embedded = files.to_vec();
+        self
+    }
+
+    /// The variables to read instead of the process environment, for tests.
+    pub fn environment<N, V>(mut self, variables: impl IntoIterator<Item = (N, V)>) -> Self
+    where
+        N: Into<OsString>,
+        V: Into<OsString>,
+    {
+        let variables = variables.into_iter().map(|(name, value)| (name.into(), value.into()));
+        self.environment = Some(variables.collect());
+        self
+    }
+
+    /// One value as `key.path=value`, as given on the command line. Beats every other source; of two for one key the
+    /// later one counts.
+    ///
+    /// Everybody on the machine can read the command line of a process: secrets do not belong here.
+    pub fn set(mut self, assignment: impl Into<String>) -> Self {
+        self.arguments.push(assignment.into());
+        self
+    }
+
+    /// Reads everything once, in the order that the [crate's page](crate) gives, and checks it.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`], which lists what is wrong.
+    pub fn load<T>(self) -> Result<Loaded<T>, ConfigError>
+    where
+        T: DeserializeOwned + Validate<Context = ()>,
+    {
+        let environment = self.environment.clone().unwrap_or_else(|| env::vars_os().collect());
+        let mut problems = Vec::new();
+        let profile = keep(self.choose_profile(&environment), &mut problems);
+        let sources = self.read(profile.as_deref(), &environment, &mut problems);
+        let checked = if problems.is_empty() { self.check::<T>(sources) } else { Err(problems) };
+        match (checked, profile) {
+            (Ok((settings, sources, source_of)), Some(profile)) => {
+                Ok(Loaded { settings, profile, sources, source_of })
+            }
+            (Ok(_), None) => unreachable!("a profile that could not be chosen is a problem"),
+            (Err(problems), profile) => Err(ConfigError { app: self.app, profile, problems }),
+        }
+    }
+
+    fn choose_profile(&self, environment: &[(OsString, OsString)]) -> Result<String, Problem> {
+        let own = format!("{}_PROFILE", self.prefix());
+        let named = match &self.profile {
+            Some(name) => Some((name.clone(), "--profile".to_owned())),
+            None => [own.as_str(), "APP_ENV"]
+                .iter()
+                .find_map(|name| Some((variable(environment, name)?, (*name).to_owned())))
+                .map(|(value, name)| match value.into_string() {
+                    Ok(value) => Ok((value, name)),
+                    Err(_) => Err(Problem::new("the variable's value is not UTF-8").source(name)),
+                })
+                .transpose()?,
+        };
+        profile::choose(&self.profiles, named)
+    }
+
+    /// All layers, lowest first. What cannot be read is a problem and no layer.
+    fn read(
+        &self,
+        profile: Option<&str>,
+        environment: &[(OsString, OsString)],
+        problems: &mut Vec<Problem>,
+    ) -> Vec<Layer> {
+        let mut names = vec!["default.toml".to_owned()];
+        names.extend(profile.map(|profile| format!("{profile}.toml")));
+
+        let mut layers = Vec::new();
+        if let Some((path, named_by)) = self.named_directory(environment) {
+            if let Some(folder) = keep(Folder::open(path, &named_by), problems) {
+                for name in names {
+                    layers.extend(keep(folder.required(&name), problems));
+                }
+                if profile == Some("development") {
+                    layers.extend(keep(folder.optional("local.toml"), problems).flatten());
+                }
+            }
+        } else if !self.embedded.is_empty() {
+            for name in names {
+                layers.extend(keep(layer::embedded(&self.embedded, &name), problems));
+            }
+        }
+
+        let mut texts = layer::variables(&format!("{}__", self.prefix()), environment);
+        texts.extend(layer::arguments(&self.arguments));
+        let texts: Vec<_> = texts.into_iter().filter_map(|text| keep(text, problems)).collect();
+        problems.extend(layer::conflicts(&texts));
+        layers.extend(texts.into_iter().map(|(_, layer)| layer));
+        layers
+    }
+
+    fn named_directory(&self, environment: &[(OsString, OsString)]) -> Option<(PathBuf, String)> {
+        let name = format!("{}_CONFIG_DIR", self.prefix());
+        if let Some(path) = &self.directory {
+            return Some((path.clone(), "--config-dir".to_owned()));
+        }
+        if let Some(path) = variable(environment, &name) {
+            return Some((path.into(), name));
+        }
+        // A link to nothing exists, and is reported when it is opened.
+        let usual = self.usual_directory.as_ref().filter(|path| path.symlink_metadata().is_ok())?;
+        Some((usual.clone(), "the working directory".to_owned()))
+    }
+
+    fn check<T>(&self, layers: Vec<Layer>) -> Result<Checked<T>, Vec<Problem>>
+    where
+        T: DeserializeOwned + Validate<Context = ()>,
+    {
+        let files: Vec<String> = layers
+            .iter()
+            .filter(|layer| !layer.origin.is_text())
+            .map(|layer| layer.origin.to_string())
+            .collect();
+        let sources = layers.iter().map(|layer| layer.origin.to_string()).collect();
+        let merged = Merged::new(layers);
+        let is_text = |tag| merged.is_text(tag);
+        let root = Node { value: &merged.tree, is_text: &is_text };
+
+        let looked_in = |path: &[String]| self.where_to_set(path, &files);
+        let settings = T::deserialize(root).map_err(|fault| vec![fault.problem(&merged, looked_in)])?;
+        settings.validate().map_err(|report| rules::broken(&report, &merged))?;
+
+        let source_of = merged
+            .leaves()
+            .into_iter()
+            .filter_map(|(path, value)| Some((joined(&path), merged.source(value.tag(), &path)?)))
+            .collect();
+        Ok((settings, sources, source_of))
+    }
+
+    /// "set ORDERS__SERVER__PORT, or `server.port` in config/production.toml"
+    fn where_to_set(&self, path: &[String], files: &[String]) -> String {
+        let variable = format!("{}__{}", self.prefix(), path.join("__").to_uppercase());
+        match files.last() {
+            Some(file) => format!("set {variable}, or `{}` in {file}", joined(path)),
+            None => format!("set {variable}"),
+        }
+    }
+
+    fn prefix(&self) -> String {
+        let letter = |character: char| if character.is_alphanumeric() { character } else { '_' };
+        self.app.chars().map(letter).collect::<String>().to_uppercase()
+    }
+}
+
+/// Shows no values: the environment and the arguments may hold secrets.
+impl fmt::Debug for Loader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Loader")
+            .field("app", &self.app)
+            .field("profiles", &self.profiles)
+            .field("profile", &self.profile)
+            .field("directory", &self.directory)
+            .finish_non_exhaustive()
+    }
+}
+
+// === impl Loaded ===
+
+impl<T> Loaded<T> {
+    /// Where the value at this key (`server.listen`) came from: the file with line and column, the variable, or
+    /// `--set server.listen`. `None` when no source sets it, so that it is the type's own default, and for a table,
+    /// whose keys may come from different sources. A list has one source.
+    pub fn source_of(&self, key: &str) -> Option<String> {
+        self.source_of.get(key).cloned()
+    }
+
+    /// What was read, lowest first: files, variables, arguments.
+    pub fn sources(&self) -> &[String] {
+        &self.sources
+    }
+}
+
+type Checked<T> = (T, Vec<String>, BTreeMap<String, String>);
+
+fn keep<T>(result: Result<T, Problem>, problems: &mut Vec<Problem>) -> Option<T> {
+    result.map_err(|problem| problems.push(problem)).ok()
+}
+
+fn variable(environment: &[(OsString, OsString)], wanted: &str) -> Option<OsString> {
+    environment.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.clone())
+}
