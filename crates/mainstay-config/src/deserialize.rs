@@ -1,12 +1,14 @@
 //! The merged tree as a serde deserializer: text becomes what the target's type asks for, and errors hold no values.
 
-use figment::value::{Dict, Num, Tag, Value};
+use figment::value::{Num, Tag, Value};
 use serde::de::value::{MapAccessDeserializer, StrDeserializer};
-use serde::de::{DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Unexpected, Visitor};
+use serde::de::{Deserializer, IntoDeserializer, Unexpected, Visitor};
 use serde::forward_to_deserialize_any;
 
+mod access;
 mod fault;
 
+use self::access::{Entries, Items};
 pub(crate) use self::fault::{Fault, NOT_ACCEPTED, withheld};
 
 const BOOLEANS: &str = "a boolean (true, false, yes, no, on, off, 1, 0)";
@@ -66,9 +68,7 @@ impl<'a> Node<'a> {
                 text.split(',').map(|item| Value::String(self.value.tag(), item.trim().to_owned())).collect()
             }
         };
-        visitor
-            .visit_seq(Items { items: items.iter().enumerate(), parent: self })
-            .map_err(|fault: Fault| fault.at(self.value))
+        visitor.visit_seq(Items::new(&items, self)).map_err(|fault: Fault| fault.at(self.value))
     }
 }
 
@@ -83,9 +83,7 @@ impl<'de> Deserializer<'de> for Node<'_> {
             Value::Num(_, number) => visit_number(*number, visitor),
             Value::Empty(..) => visitor.visit_unit(),
             Value::Dict(_, table) => visitor.visit_map(Entries::new(table, self)),
-            Value::Array(_, items) => {
-                visitor.visit_seq(Items { items: items.iter().enumerate(), parent: self })
-            }
+            Value::Array(_, items) => visitor.visit_seq(Items::new(items, self)),
         }
         .map_err(|fault: Fault| fault.at(self.value))
     }
@@ -197,51 +195,5 @@ fn visit_number<'de, V: Visitor<'de>>(number: Num, visitor: V) -> Result<V::Valu
         Num::U64(number) => visitor.visit_u64(number),
         Num::F64(number) => visitor.visit_f64(number),
         other => unreachable!("documents give i64, u64 and f64, not {:?}", other.to_actual()),
-    }
-}
-
-// === tables and lists ===
-
-struct Entries<'a> {
-    entries: figment::value::Map<&'a str, &'a Value>,
-    current: Option<(&'a str, &'a Value)>,
-    parent: Node<'a>,
-}
-
-struct Items<'a, I> {
-    items: I,
-    parent: Node<'a>,
-}
-
-impl<'a> Entries<'a> {
-    fn new(table: &'a Dict, parent: Node<'a>) -> Self {
-        let entries = table.iter().map(|(key, value)| (key.as_str(), value)).collect();
-        Self { entries, current: None, parent }
-    }
-}
-
-impl<'de> MapAccess<'de> for Entries<'_> {
-    type Error = Fault;
-
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Fault> {
-        let Some((key, value)) = self.entries.pop_first() else { return Ok(None) };
-        self.current = Some((key, value));
-        let key_reader: StrDeserializer<'_, Fault> = key.into_deserializer();
-        seed.deserialize(key_reader).map(Some).map_err(|fault| fault.at(value).within(key))
-    }
-
-    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Fault> {
-        let (key, value) = self.current.take().expect("serde asks for a value after its key");
-        seed.deserialize(self.parent.child(value)).map_err(|fault| fault.at(value).within(key))
-    }
-}
-
-impl<'a, 'de, I: Iterator<Item = (usize, &'a Value)>> SeqAccess<'de> for Items<'a, I> {
-    type Error = Fault;
-
-    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Fault> {
-        let Some((index, value)) = self.items.next() else { return Ok(None) };
-        let item = seed.deserialize(self.parent.child(value));
-        item.map(Some).map_err(|fault| fault.at(value).within(&format!("[{index}]")))
     }
 }

@@ -8,9 +8,10 @@ use serde::de::DeserializeOwned;
 
 use crate::deserialize::Node;
 use crate::error::{ConfigError, Problem};
-use crate::layer::{self, Folder, Layer, Merged, joined};
+use crate::layer::{Layer, Merged, joined};
 
 mod profile;
+mod read;
 mod rules;
 
 /// Reads all sources into one value.
@@ -165,7 +166,7 @@ impl Loader {
     {
         let environment = self.environment.clone().unwrap_or_else(|| env::vars_os().collect());
         let mut problems = Vec::new();
-        let profile = keep(self.choose_profile(&environment), &mut problems);
+        let profile = read::keep(self.choose_profile(&environment), &mut problems);
         let sources = self.read(profile.as_deref(), &environment, &mut problems);
         let checked = if problems.is_empty() { self.check::<T>(sources) } else { Err(problems) };
         match (checked, profile) {
@@ -175,69 +176,6 @@ impl Loader {
             (Ok(_), None) => unreachable!("a profile that could not be chosen is a problem"),
             (Err(problems), profile) => Err(ConfigError { app: self.app, profile, problems }),
         }
-    }
-
-    fn choose_profile(&self, environment: &[(OsString, OsString)]) -> Result<String, Problem> {
-        let own = format!("{}_PROFILE", self.prefix());
-        let named = match &self.profile {
-            Some(name) => Some((name.clone(), "--profile".to_owned())),
-            None => [own.as_str(), "APP_ENV"]
-                .iter()
-                .find_map(|name| Some((variable(environment, name)?, (*name).to_owned())))
-                .map(|(value, name)| match value.into_string() {
-                    Ok(value) => Ok((value, name)),
-                    Err(_) => Err(Problem::new("the variable's value is not UTF-8").source(name)),
-                })
-                .transpose()?,
-        };
-        profile::choose(&self.profiles, named)
-    }
-
-    /// All layers, lowest first. What cannot be read is a problem and no layer.
-    fn read(
-        &self,
-        profile: Option<&str>,
-        environment: &[(OsString, OsString)],
-        problems: &mut Vec<Problem>,
-    ) -> Vec<Layer> {
-        let mut names = vec!["default.toml".to_owned()];
-        names.extend(profile.map(|profile| format!("{profile}.toml")));
-
-        let mut layers = Vec::new();
-        if let Some((path, named_by)) = self.named_directory(environment) {
-            if let Some(folder) = keep(Folder::open(path, &named_by), problems) {
-                for name in names {
-                    layers.extend(keep(folder.required(&name), problems));
-                }
-                if profile == Some("development") {
-                    layers.extend(keep(folder.optional("local.toml"), problems).flatten());
-                }
-            }
-        } else if !self.embedded.is_empty() {
-            for name in names {
-                layers.extend(keep(layer::embedded(&self.embedded, &name), problems));
-            }
-        }
-
-        let mut texts = layer::variables(&format!("{}__", self.prefix()), environment);
-        texts.extend(layer::arguments(&self.arguments));
-        let texts: Vec<_> = texts.into_iter().filter_map(|text| keep(text, problems)).collect();
-        problems.extend(layer::conflicts(&texts));
-        layers.extend(texts.into_iter().map(|(_, layer)| layer));
-        layers
-    }
-
-    fn named_directory(&self, environment: &[(OsString, OsString)]) -> Option<(PathBuf, String)> {
-        let name = format!("{}_CONFIG_DIR", self.prefix());
-        if let Some(path) = &self.directory {
-            return Some((path.clone(), "--config-dir".to_owned()));
-        }
-        if let Some(path) = variable(environment, &name) {
-            return Some((path.into(), name));
-        }
-        // A link to nothing exists, and is reported when it is opened.
-        let usual = self.usual_directory.as_ref().filter(|path| path.symlink_metadata().is_ok())?;
-        Some((usual.clone(), "the working directory".to_owned()))
     }
 
     fn check<T>(&self, layers: Vec<Layer>) -> Result<Checked<T>, Vec<Problem>>
@@ -311,10 +249,42 @@ impl<T> Loaded<T> {
 
 type Checked<T> = (T, Vec<String>, BTreeMap<String, String>);
 
-fn keep<T>(result: Result<T, Problem>, problems: &mut Vec<Problem>) -> Option<T> {
-    result.map_err(|problem| problems.push(problem)).ok()
-}
+#[cfg(test)]
+mod tests {
+    use std::fs;
 
-fn variable(environment: &[(OsString, OsString)], wanted: &str) -> Option<OsString> {
-    environment.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.clone())
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize, Validate)]
+    struct Settings {
+        #[garde(skip)]
+        #[serde(default)]
+        size: u16,
+    }
+
+    #[test]
+    fn the_usual_folder_is_used_only_if_it_exists_and_then_completely() {
+        let place = tempfile::tempdir().unwrap();
+        let usual = place.path().join("config");
+        let load = || {
+            let none: [(&str, &str); 0] = [];
+            let loader = Loader::new("orders").environment(none).usual_directory(&usual);
+            loader.load::<Settings>().map(|loaded| loaded.settings.size)
+        };
+        assert_eq!(load().unwrap(), 0);
+
+        fs::create_dir(&usual).unwrap();
+        assert_eq!(load().unwrap_err().to_string().matches("does not exist").count(), 2);
+
+        fs::write(usual.join("default.toml"), "size = 7").unwrap();
+        fs::write(usual.join("development.toml"), "").unwrap();
+        assert_eq!(load().unwrap(), 7);
+    }
+
+    #[test]
+    fn a_name_with_other_characters_gives_a_usable_prefix() {
+        assert_eq!(Loader::new("order-app v2").prefix(), "ORDER_APP_V2");
+    }
 }

@@ -1,0 +1,137 @@
+use std::ffi::OsString;
+
+use mainstay_config::{Loader, Secret};
+
+use crate::{MINIMAL, Settings, folder, loader};
+
+const CANARY: &str = "hunter2secret";
+
+/// A type whose parser quotes what it was given, as many do.
+#[derive(Debug)]
+struct Quoting;
+
+impl<'de> serde::Deserialize<'de> for Quoting {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Err(serde::de::Error::custom(format!("cannot parse {text:?} in <{}>", text.to_uppercase())))
+    }
+}
+
+#[derive(Debug, serde::Deserialize, garde::Validate)]
+struct WithQuoting {
+    #[garde(skip)]
+    #[serde(rename = "value")]
+    _value: Quoting,
+}
+
+#[derive(Debug, serde::Deserialize, garde::Validate)]
+struct WithRule {
+    #[garde(custom(quoting_rule))]
+    value: String,
+}
+
+#[derive(Debug, serde::Deserialize, garde::Validate)]
+struct WithNumber {
+    #[garde(skip)]
+    #[serde(rename = "value")]
+    _value: Secret<u16>,
+}
+
+fn quoting_rule(value: &str, (): &()) -> garde::Result {
+    Err(garde::Error::new(format!("{value} is too weak")))
+}
+
+fn check<T>(loader: Loader)
+where
+    T: std::fmt::Debug + serde::de::DeserializeOwned + garde::Validate<Context = ()>,
+{
+    let loader_shown = format!("{loader:?} {loader:#?}");
+    let error = loader.load::<T>().expect_err("a report");
+    for shown in [loader_shown, error.to_string(), format!("{error:?}"), format!("{error:#?}")] {
+        assert!(!shown.to_lowercase().contains("hunter2"), "{shown}");
+    }
+}
+
+#[test]
+fn no_value_of_a_file_is_ever_shown() {
+    for text in [
+        format!("password = {CANARY}"),
+        format!("password = '{CANARY}"),
+        format!("password = '{CANARY}'\npassword = '{CANARY}'"),
+        format!("passwrd = '{CANARY}'\n{MINIMAL}"),
+        format!("password = ['{CANARY}']\n{MINIMAL}"),
+        format!("[server]\nlisten = '{CANARY}'"),
+        format!("{MINIMAL}\n[limits]\nconnections = '{CANARY}'"),
+        format!("{MINIMAL}\n[limits]\nhosts = '{CANARY}'"),
+        format!("server = '{CANARY}'"),
+        format!("[server]\nlisten.x = '{CANARY}'"),
+        format!("password = '{CANARY}'"),
+    ] {
+        let folder = folder(&[("default.toml", &text), ("development.toml", "")]);
+        check::<Settings>(loader().directory(Some(folder.path().to_owned())));
+    }
+}
+
+#[test]
+fn no_value_of_a_variable_or_argument_is_ever_shown() {
+    for key in [
+        "server.listen",
+        "server",
+        "limits.connections",
+        "limits.share",
+        "limits.hosts.x",
+        "passwrd",
+        "password.x",
+    ] {
+        let name = format!("ORDERS__{}", key.replace('.', "__").to_uppercase());
+        let embedded = [("default.toml", MINIMAL), ("development.toml", "")];
+        check::<Settings>(loader().embedded(&embedded).environment([(name, CANARY)]));
+        check::<Settings>(loader().embedded(&embedded).set(format!("{key}={CANARY}")));
+    }
+    check::<Settings>(loader().set(CANARY));
+    check::<Settings>(loader().environment([("ORDERS__A", CANARY), ("ORDERS__A__B", CANARY)]));
+}
+
+#[test]
+fn words_of_a_type_or_rule_that_quote_the_value_are_withheld() {
+    let given = || loader().environment([("ORDERS__VALUE", CANARY)]);
+    check::<WithQuoting>(given());
+    check::<WithRule>(given());
+    check::<WithNumber>(given());
+    insta::assert_snapshot!(given().load::<WithQuoting>().unwrap_err(), @"
+    the configuration of orders is not valid: 1 problem (profile development)
+      value: not accepted (the reason is withheld, as it repeats the value) (ORDERS__VALUE)
+    ");
+    insta::assert_snapshot!(given().load::<WithRule>().unwrap_err(), @"
+    the configuration of orders is not valid: 1 problem (profile development)
+      value: not accepted (the reason is withheld, as it repeats the value) (ORDERS__VALUE)
+    ");
+    insta::assert_snapshot!(given().load::<WithNumber>().unwrap_err(), @"
+    the configuration of orders is not valid: 1 problem (profile development)
+      value: not a valid secret of the expected type (ORDERS__VALUE)
+    ");
+}
+
+#[test]
+#[cfg(unix)]
+fn a_value_that_is_not_text_is_not_shown_either() {
+    use std::os::unix::ffi::OsStringExt;
+    let value = OsString::from_vec([CANARY.as_bytes(), b"\xff"].concat());
+    for name in ["ORDERS__SERVER__LISTEN", "ORDERS_PROFILE"] {
+        let given = || loader().environment([(name, value.clone())]);
+        check::<Settings>(given());
+        let error = given().load::<Settings>().unwrap_err().to_string();
+        assert!(error.contains(&format!("{name}: the variable's value is not UTF-8")), "{error}");
+    }
+}
+
+#[test]
+fn loaded_settings_show_no_secret() {
+    let loaded = loader()
+        .environment([("ORDERS__PASSWORD", CANARY)])
+        .embedded(&[("default.toml", MINIMAL), ("development.toml", "")])
+        .load::<Settings>()
+        .unwrap();
+    assert!(!format!("{loaded:?}").contains(CANARY));
+    assert_eq!(loaded.settings.password.expose(), CANARY);
+}
