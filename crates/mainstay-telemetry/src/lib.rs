@@ -1,1 +1,33 @@
-//! Logs from settings.
+//! Logs from settings: one line a record, as JSON or for people.
+//!
+//! ```
+//! use mainstay_telemetry::{TelemetryConfig, init};
+//!
+//! # fn main() -> Result<(), mainstay_telemetry::TelemetryError> {
+//! let _telemetry = init(&TelemetryConfig::default())?; // kept until the end of `main`
+//! tracing::info!(order = 42, "order placed");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! prints, with the defaults:
+//!
+//! ```json
+//! {"timestamp":"2026-11-24T09:00:00.000000Z","level":"INFO","message":"order placed","order":42,"target":"orders"}
+//! ```
+//!
+//! # What a line is
+//!
+//! A record is one line, whatever the world put into its fields: line breaks of every kind, terminal escapes and other
+//! control characters are written as escapes, in both formats. JSON holds the event's fields at the top, beside
+//! `timestamp` (RFC 3339, UTC), `level` and `target`; the fields of the innermost span are under `span`. An event field
+//! that is itself named `timestamp`, `level`, `target` or `span` appears twice in the object: name it differently.
+//!
+//! Records of the `log` crate are not collected, and nothing is exported: this crate writes lines.
+
+mod config;
+mod one_line;
+mod subscriber;
+
+pub use self::config::{LogConfig, LogFormat, TelemetryConfig};
+pub use self::subscriber::{TelemetryError, TelemetryGuard, init, subscriber};

@@ -1,0 +1,119 @@
+use std::io::{self, IsTerminal, Write};
+
+use tracing::Subscriber;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::EnvFilter;
+use tracing_subscriber::fmt::{self, MakeWriter};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::{Layer, Registry};
+
+use crate::config::{LogFormat, TelemetryConfig};
+use crate::one_line::OneLine;
+
+/// Why there is no log.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TelemetryError {
+    /// The level is not made of directives.
+    #[error("log level: {0}")]
+    Level(String),
+    /// The process already has a global subscriber, from an earlier [`init`] or from elsewhere.
+    #[error("the process already has a global tracing subscriber")]
+    AlreadySet,
+}
+
+/// Held as long as there is something to log; dropping it flushes standard output.
+///
+/// The subscriber stays in place when this is dropped: what is logged later is still written.
+#[derive(Debug)]
+#[must_use = "dropped at once, it flushes nothing: keep it until the end of `main`"]
+pub struct TelemetryGuard(());
+
+/// Logs what `config` says to standard output, for the whole process.
+///
+/// Colours are used in the pretty form when standard output is a terminal and `NO_COLOR` is unset or empty.
+///
+/// # Errors
+///
+/// [`TelemetryError::Level`] for settings that were not validated, [`TelemetryError::AlreadySet`] when something else
+/// was faster.
+pub fn init(config: &TelemetryConfig) -> Result<TelemetryGuard, TelemetryError> {
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let ansi = io::stdout().is_terminal() && !no_color;
+    tracing::subscriber::set_global_default(build(config, io::stdout, ansi)?)
+        .map_err(|_| TelemetryError::AlreadySet)?;
+    Ok(TelemetryGuard(()))
+}
+
+/// The same subscriber on a writer of your own and for no one yet, for tests and benches. Never coloured.
+///
+/// ```
+/// use mainstay_telemetry::{TelemetryConfig, subscriber};
+///
+/// let subscriber = subscriber(&TelemetryConfig::default(), std::io::sink).unwrap();
+/// tracing::subscriber::with_default(subscriber, || tracing::info!("written to nowhere"));
+/// ```
+///
+/// # Errors
+///
+/// [`TelemetryError::Level`] for settings that were not validated.
+pub fn subscriber<W>(
+    config: &TelemetryConfig,
+    make_writer: W,
+) -> Result<impl Subscriber + Send + Sync + use<W>, TelemetryError>
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    build(config, make_writer, false)
+}
+
+fn build<W>(
+    config: &TelemetryConfig,
+    make_writer: W,
+    ansi: bool,
+) -> Result<impl Subscriber + Send + Sync + use<W>, TelemetryError>
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let filter = filter(&config.log.level).map_err(TelemetryError::Level)?;
+    let form: Box<dyn Layer<Registry> + Send + Sync> = match config.log.format {
+        LogFormat::Json => fmt::layer()
+            .json()
+            .flatten_event(true)
+            .with_current_span(true)
+            .with_span_list(false)
+            .with_writer(OneLine { inner: make_writer, ansi: false })
+            .boxed(),
+        LogFormat::Pretty => {
+            fmt::layer().with_ansi(ansi).with_writer(OneLine { inner: make_writer, ansi }).boxed()
+        }
+    };
+    Ok(tracing_subscriber::registry().with(form.with_filter(filter)))
+}
+
+/// The filter of these directives, or which of them is none and why.
+pub(crate) fn filter(level: &str) -> Result<EnvFilter, String> {
+    let directives: Vec<&str> = level.split(',').map(str::trim).collect();
+    // Parsed one by one, as the error for the whole does not say which it was.
+    for directive in &directives {
+        let shown = directive.escape_debug();
+        // The filter would take an empty one for `error`.
+        let is_level = !directive.is_empty() && directive.parse::<LevelFilter>().is_ok();
+        if !is_level && !directive.contains(['=', '[']) {
+            return Err(format!(
+                "`{shown}` is not a level (trace, debug, info, warn, error, off); for a module write module=level"
+            ));
+        }
+        EnvFilter::builder().parse(directive).map_err(|error| format!("`{shown}`: {error}"))?;
+    }
+    EnvFilter::builder().parse(directives.join(",")).map_err(|error| error.to_string())
+}
+
+// === impl TelemetryGuard ===
+
+impl Drop for TelemetryGuard {
+    fn drop(&mut self) {
+        // Nobody is left to be told: a closed pipe is the usual reason.
+        io::stdout().flush().ok();
+    }
+}
