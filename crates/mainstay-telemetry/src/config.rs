@@ -70,18 +70,10 @@ mod tests {
 
     #[test]
     fn the_directive_that_is_none_is_named() {
-        insta::assert_snapshot!(objection("inof"), @"
-        log.level: `inof` is not a level (trace, debug, info, warn, error, off); for a module write module=level
-        ");
-        insta::assert_snapshot!(objection("info,hyper=loud"), @r#"
-        log.level: `hyper=loud`: error parsing level filter: expected one of "off", "error", "warn", "info", "debug", "trace", or a number 0-5
-        "#);
-        insta::assert_snapshot!(objection(""), @"
-        log.level: `` is not a level (trace, debug, info, warn, error, off); for a module write module=level
-        ");
-        insta::assert_snapshot!(objection("info,,warn"), @"
-        log.level: `` is not a level (trace, debug, info, warn, error, off); for a module write module=level
-        ");
+        insta::assert_snapshot!(objection("inof"), @"log.level: `inof` is not a level (trace, debug, info, warn, error, off); for a module write module=level");
+        insta::assert_snapshot!(objection("info,hyper=loud"), @r#"log.level: `hyper=loud`: error parsing level filter: expected one of "off", "error", "warn", "info", "debug", "trace", or a number 0-5"#);
+        insta::assert_snapshot!(objection(""), @"log.level: `` is not a level (trace, debug, info, warn, error, off); for a module write module=level");
+        insta::assert_snapshot!(objection("info,,warn"), @"log.level: `` is not a level (trace, debug, info, warn, error, off); for a module write module=level");
     }
 
     #[test]

@@ -18,9 +18,7 @@ fn json_has_the_events_fields_at_the_top_and_the_spans_under_span() {
     });
     let mut record: Value = serde_json::from_str(&lines).unwrap();
     let timestamp = record["timestamp"].take();
-    insta::assert_snapshot!(record, @r#"
-    {"level":"INFO","message":"order placed","order":42,"paid":true,"span":{"id":7,"name":"request"},"target":"lines","timestamp":null}
-    "#);
+    insta::assert_snapshot!(record, @r#"{"level":"INFO","message":"order placed","order":42,"paid":true,"span":{"id":7,"name":"request"},"target":"lines","timestamp":null}"#);
 
     let timestamp = timestamp.as_str().unwrap();
     assert!(
@@ -36,9 +34,7 @@ fn the_pretty_form_is_one_line_without_colours_on_a_writer() {
         tracing::warn!(order = 42, "order placed");
     });
     let (_, after_timestamp) = lines.split_once('Z').unwrap();
-    insta::assert_snapshot!(after_timestamp.trim_end(), @"
-      WARN request{id=7}: lines: order placed order=42
-    ");
+    insta::assert_snapshot!(after_timestamp.trim(), @"WARN request{id=7}: lines: order placed order=42");
 }
 
 #[test]
