@@ -4,5 +4,6 @@
 pub mod alloc;
 pub mod body;
 pub mod cancel;
+pub mod contract;
 pub mod probe;
 pub mod servers;
