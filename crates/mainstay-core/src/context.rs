@@ -162,7 +162,8 @@ mod tests {
     use crate::{RequestId, TenantId, TraceContext};
 
     fn context() -> RequestContext {
-        RequestContext::new(Parts::new(RequestId::v7(1_000, [1; 10]), Instant::now().into_std()))
+        let trace = TraceContext::root([1; 16], [1; 8]);
+        RequestContext::new(Parts::new(RequestId::v7(1_000, [1; 10]), trace, Instant::now().into_std()))
     }
 
     #[test]

@@ -1,0 +1,238 @@
+//! What is remembered of one request until it is logged, which happens exactly when this is dropped.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use http::header::USER_AGENT;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
+use http_body::Body;
+use mainstay_core::{Outcome, Phase, Reason, RequestContext};
+use tokio::time::Instant;
+use tracing::Level;
+
+use crate::headers::GRPC_STATUS;
+
+const TARGET: &str = "mainstay::access";
+
+/// The longest path and user agent that are logged, in bytes.
+const MAX_FIELD: usize = 1_024;
+
+/// One request on its way to its one event.
+///
+/// The event is written in `drop` and nowhere else, so there is exactly one whatever becomes of the request; the methods
+/// only note what has happened by then.
+#[derive(Debug)]
+pub(crate) struct Record {
+    context: Option<RequestContext>,
+    method: Method,
+    uri: Uri,
+    version: Version,
+    user_agent: Option<HeaderValue>,
+    route: Route,
+    started: Instant,
+    status: Option<StatusCode>,
+    grpc_status: Option<u16>,
+    first_byte: Option<Duration>,
+    bytes_sent: u64,
+    // What the log says if nothing more happens.
+    outcome: Outcome,
+    // What it says once the body has ended well.
+    outcome_at_end: Outcome,
+}
+
+#[cfg(feature = "axum")]
+type Route = Option<axum::extract::MatchedPath>;
+#[cfg(not(feature = "axum"))]
+type Route = Option<&'static str>;
+
+impl Record {
+    /// Whether the subscriber takes the event at any level: where it does not, nothing is recorded.
+    pub(super) fn is_wanted() -> bool {
+        tracing::enabled!(target: TARGET, Level::ERROR)
+    }
+
+    /// Notes what the request says. Clones share the request's own buffers.
+    pub(super) fn begin<B>(request: &Request<B>) -> Self {
+        let context = request.extensions().get::<RequestContext>().cloned();
+        let started = context.as_ref().map_or_else(Instant::now, |context| context.received_at().into());
+        Self {
+            context,
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            version: request.version(),
+            user_agent: request.headers().get(USER_AGENT).cloned(),
+            route: route_of(request),
+            started,
+            status: None,
+            grpc_status: None,
+            first_byte: None,
+            bytes_sent: 0,
+            outcome: Outcome::Abandoned(Phase::Answer),
+            outcome_at_end: Outcome::Complete,
+        }
+    }
+
+    /// The response's headers are there.
+    pub(super) fn answered<B: Body>(&mut self, response: &Response<B>) {
+        self.first_byte = Some(self.started.elapsed());
+        self.status = Some(response.status());
+        self.grpc_status = grpc_status(response.headers());
+        self.outcome_at_end = response.extensions().get().copied().unwrap_or(Outcome::Complete);
+        // Where nothing is to follow, the body is dropped unread although all is well.
+        self.outcome = if self.has_no_body(response.status()) || response.body().is_end_stream() {
+            self.outcome_at_end
+        } else {
+            Outcome::Abandoned(Phase::Stream)
+        };
+    }
+
+    /// The service returned an error instead of a response.
+    pub(super) fn failed(&mut self) {
+        self.outcome = Outcome::Failed(Phase::Answer);
+    }
+
+    /// So many bytes of the body were taken.
+    pub(super) fn sent(&mut self, bytes: usize) {
+        self.bytes_sent += bytes as u64;
+    }
+
+    /// The body's trailers were taken; gRPC's status is in them.
+    pub(super) fn trailers(&mut self, trailers: &HeaderMap) {
+        self.grpc_status = grpc_status(trailers).or(self.grpc_status);
+    }
+
+    /// The body failed.
+    pub(super) fn body_failed(&mut self, panicked: bool) {
+        self.outcome =
+            if panicked { Outcome::Panicked(Phase::Stream) } else { Outcome::Failed(Phase::Stream) };
+    }
+
+    /// The whole body was taken.
+    pub(super) fn ended(&mut self) {
+        self.outcome = self.outcome_at_end;
+    }
+
+    /// RFC 9110, section 6.4.1: these answers have no content, and servers drop the body that they were given.
+    fn has_no_body(&self, status: StatusCode) -> bool {
+        self.method == Method::HEAD
+            || status.is_informational()
+            || status == StatusCode::NO_CONTENT
+            || status == StatusCode::NOT_MODIFIED
+            || (self.method == Method::CONNECT && status.is_success())
+    }
+
+    fn is_our_fault(&self) -> bool {
+        matches!(self.outcome, Outcome::Failed(_) | Outcome::Panicked(_))
+            || self.status.is_some_and(|status| status.is_server_error())
+            || matches!(self.grpc_status, Some(2 | 4 | 12 | 13 | 14 | 15))
+    }
+
+    fn log(&self) {
+        // One call site for each level: tracing fixes a level at compile time.
+        macro_rules! event {
+            ($level:expr) => {
+                tracing::event!(
+                    target: TARGET,
+                    $level,
+                    http.request.method = self.method.as_str(),
+                    url.path = shortened(self.uri.path()),
+                    http.route = route(&self.route),
+                    http.response.status_code = self.status.map(|status| status.as_u16()),
+                    rpc.grpc.status_code = self.grpc_status,
+                    http.response.body.size = self.bytes_sent,
+                    network.protocol.version = protocol_version(self.version),
+                    client.address = self.context().and_then(|c| c.client_address()).map(tracing::field::display),
+                    user_agent.original = self.user_agent.as_ref().map(text).as_deref(),
+                    request_id = self.context().map(|c| c.request_id().as_str()),
+                    correlation_id = self.context().map(|c| c.correlation_id().as_str()),
+                    trace_id = self.context().map(|c| tracing::field::display(c.trace().trace_id())),
+                    span_id = self.context().map(|c| tracing::field::display(c.trace().span_id())),
+                    tenant = self.context().and_then(|c| c.tenant()).map(|tenant| tenant.as_str()),
+                    outcome = self.outcome.as_str(),
+                    reason = reason(self.outcome).map(Reason::as_str),
+                    time_to_first_byte_ms = self.first_byte.map(millis),
+                    duration_ms = millis(self.started.elapsed()),
+                    "request"
+                )
+            };
+        }
+        if self.is_our_fault() {
+            event!(Level::ERROR);
+        } else {
+            event!(Level::INFO);
+        }
+    }
+
+    fn context(&self) -> Option<&RequestContext> {
+        self.context.as_ref()
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        self.log();
+    }
+}
+
+fn reason(outcome: Outcome) -> Option<Reason> {
+    match outcome {
+        Outcome::Rejected(reason) => Some(reason),
+        Outcome::TimedOut(_) => Some(Reason::DeadlineExceeded),
+        _ => None,
+    }
+}
+
+#[cfg(feature = "axum")]
+fn route_of<B>(request: &Request<B>) -> Route {
+    request.extensions().get().cloned()
+}
+
+#[cfg(feature = "axum")]
+fn route(route: &Route) -> Option<&str> {
+    route.as_ref().map(axum::extract::MatchedPath::as_str)
+}
+
+/// Only axum tells which of its routes matched; a path itself has too many values to stand for a route.
+#[cfg(not(feature = "axum"))]
+fn route_of<B>(_: &Request<B>) -> Route {
+    None
+}
+
+#[cfg(not(feature = "axum"))]
+const fn route(route: &Route) -> Option<&str> {
+    *route
+}
+
+fn grpc_status(headers: &HeaderMap) -> Option<u16> {
+    headers.get(GRPC_STATUS)?.to_str().ok()?.parse().ok()
+}
+
+fn text(value: &HeaderValue) -> Cow<'_, str> {
+    match value.to_str() {
+        Ok(text) => Cow::Borrowed(shortened(text)),
+        Err(_) => Cow::Owned(shortened(&String::from_utf8_lossy(value.as_bytes())).to_owned()),
+    }
+}
+
+fn shortened(text: &str) -> &str {
+    let mut end = text.len().min(MAX_FIELD);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+fn millis(length: Duration) -> f64 {
+    // To the microsecond: more digits are noise in a line that people read.
+    (length.as_secs_f64() * 1e6).round() / 1e3
+}
+
+fn protocol_version(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_09 => "0.9",
+        Version::HTTP_10 => "1.0",
+        Version::HTTP_2 => "2",
+        Version::HTTP_3 => "3",
+        _ => "1.1",
+    }
+}

@@ -1,0 +1,127 @@
+//! What the edge decides about a request: plain functions of its headers, its peer, the time and some random bytes.
+
+use std::net::IpAddr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use http::{HeaderMap, HeaderName, HeaderValue, Request};
+use ipnet::IpNet;
+use mainstay_core::{
+    CorrelationId, Deadline, Parts, Peer, RequestContext, RequestId, Scheme, TraceContext, Trust,
+};
+use rand::RngExt as _;
+use tokio::time::Instant;
+
+use super::Shared;
+use crate::answer::is_grpc;
+use crate::headers::{GRPC_TIMEOUT, TRACEPARENT, TRACESTATE, X_CORRELATION_ID, X_REQUEST_ID};
+use crate::{DeadlineConfig, parse_grpc_timeout};
+
+const HTTP: Scheme = Scheme::plain("http");
+const HTTPS: Scheme = Scheme::encrypted("https");
+
+/// Fresh bytes for one request: ten for its id, eight for its span, sixteen for its trace.
+type Random = [u8; 34];
+
+impl Shared {
+    /// Reads both clocks and the thread's random generator once, and decides.
+    pub(super) fn decide<B>(&self, request: &Request<B>) -> RequestContext {
+        let received_at = Instant::now().into_std();
+        let unix_millis = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        let unix_millis = u64::try_from(unix_millis).unwrap_or_default();
+        // The thread's generator is a buffered ChaCha: no system call but at its first use and each 64 KiB.
+        let random: Random = rand::rng().random();
+
+        let peer = (self.peer_of)(request.extensions());
+        let client_address = peer.map(|peer| peer.address.ip().to_canonical());
+        let trust = trust(client_address, &self.trusted_networks);
+        let headers = request.headers();
+        let request_id = request_id(headers, trust, unix_millis, &random);
+        RequestContext::new(Parts {
+            request_id,
+            correlation_id: correlation_id(headers, trust).unwrap_or_else(|| request_id.into()),
+            trace: trace(headers, trust, &random),
+            client_address,
+            scheme: peer.map(scheme),
+            trust,
+            received_at,
+            deadline: Some(Deadline::after(received_at, time_allowed(headers, trust, &self.deadline))),
+        })
+    }
+}
+
+/// Whether the peer is in one of the networks. An IPv4 address in IPv6's clothes counts as the IPv4 address.
+fn trust(address: Option<IpAddr>, networks: &[IpNet]) -> Trust {
+    match address {
+        Some(address) if networks.iter().any(|network| network.contains(&address)) => Trust::Trusted,
+        _ => Trust::Untrusted,
+    }
+}
+
+fn scheme(peer: Peer) -> Scheme {
+    if peer.encrypted { HTTPS } else { HTTP }
+}
+
+fn request_id(headers: &HeaderMap, trust: Trust, unix_millis: u64, random: &Random) -> RequestId {
+    let adopted = if trust.is_trusted() { only(headers, &X_REQUEST_ID) } else { None };
+    adopted.and_then(|value| RequestId::parse(value.as_bytes()).ok()).unwrap_or_else(|| {
+        let mut bytes = [0; 10];
+        bytes.copy_from_slice(&random[..10]);
+        RequestId::v7(unix_millis, bytes)
+    })
+}
+
+fn correlation_id(headers: &HeaderMap, trust: Trust) -> Option<CorrelationId> {
+    let value = if trust.is_trusted() { only(headers, &X_CORRELATION_ID) } else { None };
+    value.and_then(|value| CorrelationId::parse(value.as_bytes()).ok())
+}
+
+/// Continues the trusted peer's trace; a malformed or repeated `traceparent` begins a new one, as the standard asks.
+fn trace(headers: &HeaderMap, trust: Trust, random: &Random) -> TraceContext {
+    let (mut span_id, mut trace_id) = ([0; 8], [0; 16]);
+    span_id.copy_from_slice(&random[10..18]);
+    trace_id.copy_from_slice(&random[18..]);
+    let parent = if trust.is_trusted() { only(headers, &TRACEPARENT) } else { None };
+    parent
+        .and_then(|parent| {
+            let state = joined(headers, &TRACESTATE);
+            TraceContext::continued(parent.as_bytes(), state.as_deref(), span_id).ok()
+        })
+        .unwrap_or_else(|| TraceContext::root(trace_id, span_id))
+}
+
+/// How long the call may take: the caller may always ask for less, and a trusted one for more, up to the maximum.
+fn time_allowed(headers: &HeaderMap, trust: Trust, config: &DeadlineConfig) -> Duration {
+    let most = if trust.is_trusted() { config.maximum } else { config.default };
+    let asked = only(headers, &GRPC_TIMEOUT).filter(|_| is_grpc(headers));
+    asked
+        .and_then(|value| parse_grpc_timeout(value.as_bytes()))
+        .map_or(config.default, |asked| asked.min(most))
+}
+
+/// Leaves exactly one `x-request-id` and `x-correlation-id`, the decided ones, where any were sent.
+pub(super) fn collapse_ids(headers: &mut HeaderMap, context: &RequestContext) {
+    for (name, id) in
+        [(X_REQUEST_ID, context.request_id().as_str()), (X_CORRELATION_ID, context.correlation_id().as_str())]
+    {
+        if headers.contains_key(&name) {
+            headers.insert(name, id_value(id));
+        }
+    }
+}
+
+/// An id as a header's value. One allocation.
+pub(super) fn id_value(id: &str) -> HeaderValue {
+    HeaderValue::from_str(id).expect("an id holds only characters that a header may hold")
+}
+
+/// The header's value if it was sent exactly once.
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
+    let mut values = headers.get_all(name).iter();
+    values.next().filter(|_| values.next().is_none())
+}
+
+/// All the header's lines as one list (RFC 9110, section 5.3).
+fn joined(headers: &HeaderMap, name: &HeaderName) -> Option<Vec<u8>> {
+    let lines: Vec<&[u8]> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
+    (!lines.is_empty()).then(|| lines.join(&b","[..]))
+}

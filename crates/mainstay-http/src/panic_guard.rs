@@ -1,0 +1,182 @@
+//! A panic becomes an answer and one event, wherever it happens: in the call, in its future, or in the body.
+//!
+//! ```
+//! use mainstay_http::PanicGuardLayer;
+//! use tower::{ServiceBuilder, ServiceExt, service_fn};
+//! # use std::convert::Infallible;
+//! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+//! let service = ServiceBuilder::new().layer(PanicGuardLayer::new()).service(service_fn(handler));
+//! let answer = service.oneshot(http::Request::new(())).await.unwrap();
+//! assert_eq!(answer.status(), 500);
+//!
+//! async fn handler(_: http::Request<()>) -> Result<http::Response<String>, Infallible> {
+//!     panic!("the stock is negative")
+//! }
+//! # });
+//! ```
+//!
+//! Before the headers the caller gets 500 or INTERNAL, with nothing of the panic's text. In the body the answer has begun:
+//! gRPC gets trailers that say INTERNAL, HTTP's connection (or HTTP/2 stream) is ended with [`BodyPanicked`], so that
+//! the client sees a broken transfer and not a complete one. What panicked is dropped and never polled again; a second
+//! panic while it is dropped, or while a call is dropped because its client went away, is caught too.
+//!
+//! The event (target `mainstay::panic`, level error) has the panic's text as a field, the request id and the phase. The
+//! default panic hook still prints the location to standard error. With `panic = "abort"` nothing of this works.
+//!
+//! Allocates nothing unless there is a panic or a body's error, which is boxed.
+
+mod body;
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use http::{Request, Response};
+use mainstay_core::{Outcome, Phase, Reason, Rejection, RequestContext};
+use pin_project_lite::pin_project;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::{Form, refuse};
+pub use body::{BodyPanicked, GuardedBody};
+
+/// Turns panics into answers. See the [module](self).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PanicGuardLayer(());
+
+/// The service of [`PanicGuardLayer`].
+#[derive(Clone, Debug)]
+pub struct PanicGuard<S> {
+    inner: S,
+}
+
+pin_project! {
+    /// The future of [`PanicGuard`].
+    #[derive(Debug)]
+    pub struct PanicGuardFuture<F> {
+        // None: `call` panicked, or the future did and is gone.
+        #[pin]
+        inner: Option<F>,
+        about: About,
+    }
+
+    impl<F> PinnedDrop for PanicGuardFuture<F> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            drop_guarded(&mut this.inner, this.about, Phase::Answer);
+        }
+    }
+}
+
+/// What the guard must know of a request to answer and to report.
+#[derive(Clone, Debug)]
+struct About {
+    form: Form,
+    context: Option<RequestContext>,
+}
+
+// === impl PanicGuardLayer ===
+
+impl PanicGuardLayer {
+    /// The layer.
+    pub const fn new() -> Self {
+        Self(())
+    }
+}
+
+impl<S> Layer<S> for PanicGuardLayer {
+    type Service = PanicGuard<S>;
+
+    fn layer(&self, inner: S) -> PanicGuard<S> {
+        PanicGuard { inner }
+    }
+}
+
+// === impl PanicGuard ===
+
+impl<S, B, ResB> Service<Request<B>> for PanicGuard<S>
+where
+    S: Service<Request<B>, Response = Response<ResB>>,
+{
+    type Response = Response<GuardedBody<ResB>>;
+    type Error = S::Error;
+    type Future = PanicGuardFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let about = About {
+            form: Form::of(&request),
+            context: request.extensions().get::<RequestContext>().cloned(),
+        };
+        let called = catch_unwind(AssertUnwindSafe(|| self.inner.call(request)));
+        let inner = called.map_err(|panic| about.report(&*panic, Phase::Answer)).ok();
+        PanicGuardFuture { inner, about }
+    }
+}
+
+// === impl PanicGuardFuture ===
+
+impl<F, ResB, E> Future for PanicGuardFuture<F>
+where
+    F: Future<Output = Result<Response<ResB>, E>>,
+{
+    type Output = Result<Response<GuardedBody<ResB>>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        if let Some(inner) = this.inner.as_mut().as_pin_mut() {
+            match catch_unwind(AssertUnwindSafe(|| inner.poll(cx))) {
+                Ok(Poll::Pending) => return Poll::Pending,
+                Ok(Poll::Ready(result)) => {
+                    let about = this.about.clone();
+                    return Poll::Ready(
+                        result.map(|response| response.map(|body| GuardedBody::new(body, about))),
+                    );
+                }
+                Err(panic) => {
+                    this.about.report(&*panic, Phase::Answer);
+                    drop_guarded(&mut this.inner, this.about, Phase::Answer);
+                }
+            }
+        }
+        Poll::Ready(Ok(this.about.answer()))
+    }
+}
+
+// === impl About ===
+
+impl About {
+    fn answer<B>(&self) -> Response<GuardedBody<B>> {
+        let rejection =
+            Rejection::new(Reason::Internal, "the service failed while it worked on this request");
+        let mut answer = refuse(&rejection, self.form, self.context.as_ref()).map(GuardedBody::written);
+        answer.extensions_mut().insert(Outcome::Panicked(Phase::Answer));
+        answer
+    }
+
+    /// One event for one panic; the text is a field, so that the log's writer escapes it.
+    fn report(&self, panic: &(dyn Any + Send), phase: Phase) {
+        let text = panic
+            .downcast_ref::<&'static str>()
+            .copied()
+            .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+            .unwrap_or("a panic without a text");
+        let request_id = self.context.as_ref().map(|context| context.request_id().as_str());
+        let phase = Outcome::Panicked(phase).as_str();
+        tracing::error!(target: "mainstay::panic", request_id, outcome = phase, panic = text, "the service panicked");
+    }
+}
+
+/// Drops what may panic in its own `drop`, and reports that too.
+fn drop_guarded<T>(slot: &mut Pin<&mut Option<T>>, about: &About, phase: Phase) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| slot.set(None))) {
+        about.report(&*panic, phase);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,123 @@
+//! What must hold of the panic guard. Panics print to standard error here: that is the default hook, and wanted.
+
+use std::convert::Infallible;
+use std::future::{Future, pending};
+use std::pin::pin;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Empty};
+use mainstay_core::{Outcome, Phase};
+use mainstay_testkit::body::{Adversary, Event, drain};
+use mainstay_testkit::contract::{Laws, http_layer_contract};
+use serde_json::json;
+use tower::{Layer, Service, ServiceExt, service_fn};
+
+use super::PanicGuardLayer;
+use crate::ContextLayer;
+use crate::test_log::TestLog;
+
+type Answer = Result<Response<Empty<Bytes>>, Infallible>;
+
+fn grpc() -> Request<()> {
+    Request::builder().method("POST").header("content-type", "application/grpc").body(()).unwrap()
+}
+
+#[tokio::test]
+async fn a_panic_in_the_future_is_a_plain_500_and_one_event_that_names_the_request() {
+    let log = TestLog::start();
+    let service = service_fn(async |_: Request<()>| -> Answer { panic!("password = hunter2\n{}", 1) });
+    let service = ContextLayer::default().layer(PanicGuardLayer::new().layer(service));
+    let answer = service.oneshot(Request::new(())).await.unwrap();
+    assert_eq!(answer.status(), 500);
+    assert_eq!(answer.extensions().get(), Some(&Outcome::Panicked(Phase::Answer)));
+    let id = answer.headers()["x-request-id"].to_str().unwrap().to_owned();
+    let body = String::from_utf8(answer.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap();
+    assert!(!body.contains("hunter2"), "{body}");
+    assert!(body.contains(&id), "{body}");
+
+    let line = log.line();
+    assert_eq!((&line["level"], &line["request_id"]), (&json!("ERROR"), &json!(id)));
+    assert_eq!((&line["panic"], &line["outcome"]), (&json!("password = hunter2\n1"), &json!("panicked")));
+}
+
+#[tokio::test]
+async fn a_panic_in_the_call_itself_is_caught_and_the_service_goes_on() {
+    let mut calls = 0;
+    let service = service_fn(move |_: Request<()>| {
+        calls += 1;
+        assert!(calls > 1, "the first call panics");
+        async { Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new())) }
+    });
+    let mut service = PanicGuardLayer::new().layer(service);
+    assert_eq!(service.ready().await.unwrap().call(Request::new(())).await.unwrap().status(), 500);
+    assert_eq!(service.ready().await.unwrap().call(Request::new(())).await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn a_grpc_caller_gets_internal_before_and_in_the_body() {
+    let service = service_fn(async |_: Request<()>| -> Answer { panic!("before") });
+    let answer = PanicGuardLayer::new().layer(service).oneshot(grpc()).await.unwrap();
+    assert_eq!((answer.status().as_u16(), &answer.headers()["grpc-status"]), (200, &"13".parse().unwrap()));
+
+    let service =
+        service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(Adversary::PanicsInPoll.body())));
+    let answer = PanicGuardLayer::new().layer(service).oneshot(grpc()).await.unwrap();
+    let collected = answer.into_body().collect().await.unwrap();
+    assert_eq!(collected.trailers().unwrap()["grpc-status"], "13");
+    assert_eq!(collected.to_bytes(), "hello");
+}
+
+#[tokio::test]
+async fn an_http_body_that_panics_ends_as_a_broken_transfer_and_is_not_polled_again() {
+    let log = TestLog::start();
+    let body = Adversary::PanicsInPoll.body();
+    let handle = body.handle();
+    let mut body = Some(body);
+    let service = service_fn(move |_: Request<()>| {
+        let body = body.take().unwrap();
+        async { Ok::<_, Infallible>(Response::new(body)) }
+    });
+    let answer = PanicGuardLayer::new().layer(service).oneshot(Request::new(())).await.unwrap();
+    let transcript = drain(answer.into_body()).await;
+    let events: Vec<_> = transcript.entries.iter().map(|observed| &observed.event).collect();
+    assert!(matches!(events[..2], [Event::Data(_), Event::Error(_)]), "{events:?}");
+    assert!(handle.is_dropped());
+    assert_eq!(handle.polled_after_end(), 0);
+    assert_eq!(log.line()["outcome"], "panicked_in_stream");
+}
+
+#[tokio::test]
+async fn a_panic_in_the_drop_of_a_body_or_of_an_abandoned_call_does_not_reach_the_server() {
+    struct PanicsInDrop;
+    impl Drop for PanicsInDrop {
+        fn drop(&mut self) {
+            panic!("in drop");
+        }
+    }
+
+    let log = TestLog::start();
+    let service =
+        service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(Adversary::PanicsInDrop.body())));
+    drop(PanicGuardLayer::new().layer(service).oneshot(Request::new(())).await);
+    assert_eq!(log.line()["outcome"], "panicked_in_stream");
+
+    let log = TestLog::start();
+    let service = service_fn(async |_: Request<()>| -> Answer {
+        let held = PanicsInDrop;
+        pending::<()>().await;
+        drop(held);
+        unreachable!("pending never ends")
+    });
+    {
+        let mut call = pin!(PanicGuardLayer::new().layer(service).oneshot(Request::new(())));
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(call.as_mut().poll(&mut cx).is_pending());
+    }
+    assert_eq!(log.line()["panic"], "in drop");
+}
+
+#[tokio::test]
+async fn it_keeps_the_laws_of_layers_and_bodies() {
+    http_layer_contract(PanicGuardLayer::new, || Request::new(()), Laws::default()).await;
+}
