@@ -1,7 +1,7 @@
 //! One event for every request, exactly once, when its answer's last byte is handed over or dropped.
 //!
 //! ```
-//! use mainstay_http::{AccessLogConfig, AccessLogLayer};
+//! use mainstay_http::access_log::{AccessLogConfig, AccessLogLayer};
 //!
 //! let layer = AccessLogLayer::new(&AccessLogConfig { enabled: true });
 //! # let _: AccessLogLayer = layer;

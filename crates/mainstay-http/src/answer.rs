@@ -8,8 +8,8 @@ use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use mainstay_core::{Outcome, Reason, Rejection, RequestContext};
 
-use crate::Problem;
 use crate::headers::{GRPC_MESSAGE, GRPC_RETRY_PUSHBACK_MS, GRPC_STATUS};
+use crate::problem::Problem;
 
 /// In what form a caller expects its answer. Read off the request before the request is given away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +41,7 @@ impl Form {
 ///
 /// ```
 /// use mainstay_core::{Reason, Rejection};
-/// use mainstay_http::{Form, refuse};
+/// use mainstay_http::answer::{Form, refuse};
 ///
 /// let rejection = Rejection::new(Reason::Overloaded, "too many calls at once");
 /// let answer = refuse(&rejection, Form::Http, None);

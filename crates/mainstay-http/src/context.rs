@@ -2,7 +2,7 @@
 //!
 //! ```
 //! use mainstay_core::RequestContext;
-//! use mainstay_http::{ContextConfig, ContextLayer};
+//! use mainstay_http::context::{ContextConfig, ContextLayer};
 //!
 //! let config = ContextConfig { trusted_networks: vec!["10.0.0.0/8".parse()?], ..ContextConfig::default() };
 //! let layer = ContextLayer::new(&config);
@@ -18,7 +18,7 @@
 //!    `x-request-id` lines are not adopted. A header that was sent is replaced, so that a handler sees exactly one.
 //! 3. The correlation id is the trusted peer's `x-correlation-id`, else the request id.
 //! 4. The trace continues from the trusted peer's `traceparent`, else a new one begins.
-//! 5. The deadline is the [configured length](crate::DeadlineConfig) from now. A gRPC caller's `grpc-timeout` may shorten
+//! 5. The deadline is the [configured length](crate::deadline::DeadlineConfig) from now. A gRPC caller's `grpc-timeout` may shorten
 //!    it, and, from a trusted peer, lengthen it up to the configured maximum.
 //!
 //! Both ids are on every answer, whoever wrote it. The layer refuses nothing. A request that already has a context (this
@@ -43,7 +43,7 @@ use serde::{Deserialize, Serialize};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::DeadlineConfig;
+use crate::deadline::DeadlineConfig;
 pub use future::ContextFuture;
 
 /// Settings of [`ContextLayer`].

@@ -2,7 +2,7 @@
 //!
 //! ```
 //! # use std::time::Duration;
-//! use mainstay_http::{DeadlineConfig, DeadlineLayer};
+//! use mainstay_http::deadline::{DeadlineConfig, DeadlineLayer};
 //!
 //! let layer = DeadlineLayer::new(&DeadlineConfig { default: Duration::from_secs(2), ..DeadlineConfig::default() });
 //! # let _: DeadlineLayer = layer;
@@ -33,7 +33,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::{AnswerBody, Form, refuse};
+use crate::answer::{Form, refuse};
+use crate::body::AnswerBody;
 
 /// How long calls may take.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize, Validate)]
@@ -189,7 +190,8 @@ mod tests {
     use tower::{Layer, ServiceExt, service_fn};
 
     use super::{DeadlineConfig, DeadlineLayer};
-    use crate::{AnswerBody, ContextLayer};
+    use crate::body::AnswerBody;
+    use crate::context::ContextLayer;
 
     async fn answer_after(taken: Duration, request: Request<()>) -> Response<AnswerBody<String>> {
         let service = service_fn(move |_: Request<()>| async move {

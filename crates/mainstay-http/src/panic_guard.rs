@@ -1,7 +1,7 @@
 //! A panic becomes an answer and one event, wherever it happens: in the call, in its future, or in the body.
 //!
 //! ```
-//! use mainstay_http::PanicGuardLayer;
+//! use mainstay_http::panic_guard::PanicGuardLayer;
 //! use tower::{ServiceBuilder, ServiceExt, service_fn};
 //! # use std::convert::Infallible;
 //! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -38,7 +38,7 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::{Form, refuse};
+use crate::answer::{Form, refuse};
 pub use body::{BodyPanicked, GuardedBody};
 
 /// Turns panics into answers. See the [module](self).

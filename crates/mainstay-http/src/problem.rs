@@ -2,7 +2,8 @@
 //!
 //! ```
 //! use http::StatusCode;
-//! use mainstay_http::{Form, Problem};
+//! use mainstay_http::answer::Form;
+//! use mainstay_http::problem::Problem;
 //!
 //! let problem = Problem::new(StatusCode::CONFLICT)
 //!     .kind("/problems/out-of-stock")
@@ -30,7 +31,7 @@ use mainstay_core::RequestContext;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::Form;
+use crate::answer::Form;
 pub use layer::{Problems, ProblemsFuture, ProblemsLayer};
 
 /// An error as its reader sees it (RFC 9457): what kind, what happened, and to which request.

@@ -1,7 +1,7 @@
 //! The client's side: what was decided at our edge goes on to the next hop.
 //!
 //! ```
-//! use mainstay_http::PropagateLayer;
+//! use mainstay_http::propagate::PropagateLayer;
 //! use tower::{ServiceBuilder, ServiceExt, service_fn};
 //! # use std::convert::Infallible;
 //! # use mainstay_core::{Parts, RequestContext, RequestId, TraceContext};

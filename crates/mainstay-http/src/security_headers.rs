@@ -1,7 +1,7 @@
 //! The headers that helmet.js sets, on every answer but gRPC's; the handler's own value wins.
 //!
 //! ```
-//! use mainstay_http::{SecurityHeadersConfig, SecurityHeadersLayer};
+//! use mainstay_http::security_headers::{SecurityHeadersConfig, SecurityHeadersLayer};
 //!
 //! let config = SecurityHeadersConfig {
 //!     content_security_policy: "default-src 'none';frame-ancestors 'none'".to_owned(),
@@ -9,7 +9,7 @@
 //! };
 //! let layer = SecurityHeadersLayer::new(&config)?;
 //! # let _: SecurityHeadersLayer = layer;
-//! # Ok::<(), mainstay_http::InvalidHeaderValue>(())
+//! # Ok::<(), mainstay_http::security_headers::InvalidHeaderValue>(())
 //! ```
 //!
 //! The defaults are helmet 8.3.0's, byte for byte: twelve headers, and `X-Powered-By` removed. Two things differ, because
@@ -39,7 +39,7 @@ use serde::{Deserialize, Serialize};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::Form;
+use crate::answer::Form;
 
 const DEFAULT_POLICY: &str = "default-src 'self';base-uri 'self';font-src 'self' https: data:;form-action 'self';\
     frame-ancestors 'self';img-src 'self' data:;object-src 'none';script-src 'self';script-src-attr 'none';\

@@ -6,7 +6,7 @@ use std::time::Duration;
 ///
 /// ```
 /// # use std::time::Duration;
-/// use mainstay_http::parse_grpc_timeout;
+/// use mainstay_http::timeout::parse_grpc_timeout;
 ///
 /// assert_eq!(parse_grpc_timeout(b"250m"), Some(Duration::from_millis(250)));
 /// assert_eq!(parse_grpc_timeout(b"+5S"), None);

@@ -10,7 +10,7 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 use super::Record;
-use crate::BodyPanicked;
+use crate::panic_guard::BodyPanicked;
 
 pin_project! {
     /// The service's body as it is, watched for its end.

@@ -18,8 +18,10 @@ use tokio::time::sleep;
 use tower::{Layer, ServiceExt, service_fn};
 
 use super::{AccessLogConfig, AccessLogLayer};
+use crate::context::ContextLayer;
+use crate::deadline::DeadlineLayer;
+use crate::panic_guard::PanicGuardLayer;
 use crate::test_log::TestLog;
-use crate::{ContextLayer, DeadlineLayer, PanicGuardLayer};
 
 fn request(method: Method, uri: &str) -> Request<()> {
     let mut request =

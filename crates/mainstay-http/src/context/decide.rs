@@ -13,8 +13,9 @@ use tokio::time::Instant;
 
 use super::Shared;
 use crate::answer::is_grpc;
+use crate::deadline::DeadlineConfig;
 use crate::headers::{GRPC_TIMEOUT, TRACEPARENT, TRACESTATE, X_CORRELATION_ID, X_REQUEST_ID};
-use crate::{DeadlineConfig, parse_grpc_timeout};
+use crate::timeout::parse_grpc_timeout;
 
 const HTTP: Scheme = Scheme::plain("http");
 const HTTPS: Scheme = Scheme::encrypted("https");

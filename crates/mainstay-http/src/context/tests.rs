@@ -10,7 +10,7 @@ use mainstay_testkit::contract::{Laws, http_layer_contract};
 use tower::{Layer, ServiceExt, service_fn};
 
 use super::{ContextConfig, ContextLayer};
-use crate::DeadlineConfig;
+use crate::deadline::DeadlineConfig;
 
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 

@@ -14,7 +14,7 @@ use serde_json::json;
 use tower::{Layer, Service, ServiceExt, service_fn};
 
 use super::PanicGuardLayer;
-use crate::ContextLayer;
+use crate::context::ContextLayer;
 use crate::test_log::TestLog;
 
 type Answer = Result<Response<Empty<Bytes>>, Infallible>;

@@ -13,7 +13,8 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::Problem;
-use crate::{AnswerBody, Form};
+use crate::answer::Form;
+use crate::body::AnswerBody;
 
 /// Makes every error answer a problem that names its request.
 ///
@@ -22,7 +23,7 @@ use crate::{AnswerBody, Form};
 /// Headers such as `allow`, `retry-after` and `www-authenticate` stay. gRPC answers, bodies that say something and
 /// anything that streams pass untouched, as does everything below 400, which costs one comparison.
 ///
-/// Stands inside [`ContextLayer`](crate::ContextLayer), whose id it names. It has no state and no settings; it allocates
+/// Stands inside [`ContextLayer`](crate::context::ContextLayer), whose id it names. It has no state and no settings; it allocates
 /// only where it writes a body. Dropping the future drops the inner one.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ProblemsLayer(());
@@ -184,7 +185,7 @@ mod tests {
     #[tokio::test]
     async fn a_handlers_problem_gets_the_requests_id() {
         let problem = Problem::new(StatusCode::CONFLICT).detail("no").with("request_id", "forged");
-        let mut answer = problem.to_response(crate::Form::Http, None).map(Full::new);
+        let mut answer = problem.to_response(crate::answer::Form::Http, None).map(Full::new);
         answer.headers_mut().insert("content-length", "1".parse().unwrap());
         answer.extensions_mut().insert(problem);
         let (parts, body) = answer_to(Method::GET, answer).await;

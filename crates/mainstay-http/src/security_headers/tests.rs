@@ -10,7 +10,7 @@ use mainstay_testkit::contract::{Laws, http_layer_contract};
 use tower::{Layer, ServiceExt, service_fn};
 
 use super::{SecurityHeadersConfig, SecurityHeadersLayer, StrictTransportSecurity};
-use crate::ContextLayer;
+use crate::context::ContextLayer;
 
 async fn headers(
     layer: SecurityHeadersLayer,
