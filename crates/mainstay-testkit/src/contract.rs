@@ -25,7 +25,8 @@
 //! 3. *a readiness error of the inner service comes out*.
 //! 4. *an error of the inner service comes out*.
 //! 5. *a dropped response leaves nothing running*: at every await, at once, and the service still works after.
-//! 6. *a service polled ready and dropped leaves nothing reserved*: neither inside nor in the layer's own permits.
+//! 6. *a service polled ready and dropped leaves nothing reserved*: neither inside nor in the layer's own permits, and
+//!    neither when it was ready nor when it still waited.
 //! 7. *services of one layer and their clones work interleaved*.
 //! 8. *a response body is passed on as it is* (HTTP): frames, `size_hint`, `is_end_stream`, trailers, the place of an
 //!    error; nothing polled after the end; dropped inside when dropped outside.
@@ -53,6 +54,7 @@ mod bodies;
 mod drive;
 mod laws;
 mod subject;
+mod verdict;
 
 use self::subject::Suite;
 

@@ -25,21 +25,21 @@
 //! gates of the [`ProbeHandle`] wait until the test opens them.
 
 use std::{
-    error::Error,
     fmt,
-    pin::Pin,
     sync::Arc,
     task::{Context, Poll},
 };
 
 use tower_service::Service;
 
+mod error;
+mod future;
 mod gate;
 mod handle;
 
-use self::handle::{InFlight, Reservation};
+use self::{future::Answer, handle::Reservation};
 
-pub use self::handle::ProbeHandle;
+pub use self::{error::ProbeError, future::ProbeFuture, handle::ProbeHandle};
 
 /// A service that panics when it is called without having been polled ready; see the [module](self).
 pub struct Probe<Req, Res, Err = ProbeError> {
@@ -52,27 +52,9 @@ pub struct Probe<Req, Res, Err = ProbeError> {
     handle: ProbeHandle,
 }
 
-/// The response future of a [`Probe`].
-pub struct ProbeFuture<Req, Res, Err = ProbeError> {
-    state: State<Req, Res, Err>,
-}
-
-/// The error that a [`Probe`] fails with unless another type is chosen; equal when the message is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProbeError {
-    message: String,
-}
-
-type Answer<Req, Res, Err> = Arc<dyn Fn(Req) -> Result<Res, Err> + Send + Sync>;
-
 enum Readiness {
     Waiting { polled: usize },
     Reserved(Reservation),
-}
-
-enum State<Req, Res, Err> {
-    Running { pending: usize, request: Req, answer: Answer<Req, Res, Err>, in_flight: InFlight },
-    Done,
 }
 
 // === impl Probe ===
@@ -154,14 +136,10 @@ impl<Req, Res, Err> Service<Req> for Probe<Req, Res, Err> {
     #[allow(clippy::panic, reason = "a broken rule has to fail the test that runs the probe")]
     fn call(&mut self, request: Req) -> Self::Future {
         match std::mem::replace(&mut self.readiness, Readiness::Waiting { polled: 0 }) {
-            Readiness::Reserved(reservation) => ProbeFuture {
-                state: State::Running {
-                    pending: self.pending_before_answer,
-                    request,
-                    answer: Arc::clone(&self.answer),
-                    in_flight: reservation.spend(),
-                },
-            },
+            Readiness::Reserved(reservation) => {
+                let answer = Arc::clone(&self.answer);
+                ProbeFuture::new(self.pending_before_answer, request, answer, reservation.spend())
+            }
             Readiness::Waiting { .. } => {
                 let violation = format!(
                     "instance {} of the probe was called without a preceding successful `poll_ready` on this very \
@@ -200,69 +178,12 @@ impl<Req, Res, Err> fmt::Debug for Probe<Req, Res, Err> {
     }
 }
 
-// === impl ProbeFuture ===
-
-// The request is moved out when the answer is made and never pinned.
-impl<Req, Res, Err> Unpin for ProbeFuture<Req, Res, Err> {}
-
-impl<Req, Res, Err> Future for ProbeFuture<Req, Res, Err> {
-    type Output = Result<Res, Err>;
-
-    #[allow(clippy::panic, reason = "a broken rule has to fail the test that runs the probe")]
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        if let State::Running { pending, in_flight, .. } = &mut self.state {
-            if *pending > 0 {
-                *pending -= 1;
-                context.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-            if in_flight.poll_open(context).is_pending() {
-                return Poll::Pending;
-            }
-        }
-        match std::mem::replace(&mut self.state, State::Done) {
-            State::Running { request, answer, in_flight, .. } => {
-                let result = answer(request);
-                in_flight.complete();
-                Poll::Ready(result)
-            }
-            State::Done => panic!("the probe's response future was polled after it had completed"),
-        }
-    }
-}
-
-impl<Req, Res, Err> fmt::Debug for ProbeFuture<Req, Res, Err> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = match &self.state {
-            State::Running { .. } => "running",
-            State::Done => "done",
-        };
-        f.debug_tuple("ProbeFuture").field(&state).finish()
-    }
-}
-
-// === impl ProbeError ===
-
-impl ProbeError {
-    /// An error with this message.
-    pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into() }
-    }
-}
-
-impl fmt::Display for ProbeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl Error for ProbeError {}
-
 #[cfg(test)]
 mod tests {
     use std::{
         future::poll_fn,
         panic::{AssertUnwindSafe, catch_unwind},
+        pin::Pin,
         task::Waker,
     };
 

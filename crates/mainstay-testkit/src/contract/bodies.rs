@@ -15,8 +15,8 @@ use tower_service::Service;
 
 use super::{
     drive::{catch_panic, panics_when_dropped, poll_once, ready, settle},
-    laws::{Verdict, uphold},
     subject::Subject,
+    verdict::{Verdict, uphold},
 };
 use crate::body::{Adversary, BodyHandle, ScriptedBody, drain_at_most};
 

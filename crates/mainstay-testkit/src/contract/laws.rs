@@ -1,7 +1,7 @@
 //! The laws of any layer, one function for each.
 
 use std::{
-    any::type_name,
+    fmt::Debug,
     pin::pin,
     sync::Arc,
     task::{Context, Poll},
@@ -12,16 +12,14 @@ use tower_service::Service;
 
 use super::{
     Law,
-    drive::{Flag, catch_panic, join_all, poll_once, poll_ready_once, ready, ready_soon, settle, within},
+    drive::{Flag, join_all, poll_once, poll_ready_once, ready, ready_soon, settle},
     subject::Subject,
+    verdict::{Verdict, ensure, ensure_error, ensure_lawful, ensure_reached, uphold},
 };
 use crate::{
     cancel::drop_at_await,
     probe::{ProbeError, ProbeHandle},
 };
-
-/// Fine, or how the law was broken.
-pub(super) type Verdict = Result<(), String>;
 
 pub(super) async fn check_all<S: Subject>(subject: &S) {
     uphold(subject, "the instance polled ready is the one called", ready_instance_is_called(subject)).await;
@@ -35,19 +33,6 @@ pub(super) async fn check_all<S: Subject>(subject: &S) {
     let dropped = dropped_service_gives_back(subject);
     uphold(subject, "a service polled ready and dropped leaves nothing reserved", dropped).await;
     uphold(subject, "services of one layer and their clones work interleaved", interleaved(subject)).await;
-}
-
-/// Panics with the name of the law when it was broken: by the verdict, by a panic on the way, or by no end.
-#[allow(clippy::panic, reason = "a broken law has to fail the test that runs the contract")]
-pub(super) async fn uphold<S: Subject>(subject: &S, law: &str, check: impl Future<Output = Verdict>) {
-    let patience = subject.laws().patience;
-    let verdict = within(patience, catch_panic(check)).await.unwrap_or_else(|| {
-        Err(format!("no end came within {patience:?}: a wake was lost, or three calls at once are too many"))
-    });
-    if let Err(breach) = verdict.unwrap_or_else(Err) {
-        let layer = type_name::<S::Layer>();
-        panic!("`{layer}` breaks the law \"{law}\": {breach}");
-    }
 }
 
 async fn ready_instance_is_called<S: Subject>(subject: &S) -> Verdict {
@@ -175,13 +160,23 @@ async fn dropped_service_gives_back<S: Subject>(subject: &S) -> Verdict {
     let handle = probe.handle();
     let layer = subject.layer();
     let first = layer.layer(probe.clone());
+
+    handle.hold_readiness();
+    for _ in 0..MANY_SERVICES {
+        let _not_ready = poll_ready_once(&mut first.clone()).await;
+    }
+    handle.release_readiness();
+
     for dropped in 0..MANY_SERVICES {
         let mut service = if dropped % 2 == 0 { first.clone() } else { layer.layer(probe.clone()) };
         let ready = ready_soon(&mut service).await;
         let ready = ready.ok_or_else(|| {
-            format!("no further one becomes ready after {dropped} were polled ready and dropped")
+            format!(
+                "no further one becomes ready after {MANY_SERVICES} were dropped while they waited, and {dropped} when \
+                 they were ready"
+            )
         })?;
-        ready.map_err(|error| format!("after {dropped} were polled ready and dropped: {error:?}"))?;
+        ready.map_err(|error| format!("`poll_ready` fails after {dropped} were dropped: {error:?}"))?;
         drop(service);
     }
     ensure(settle(|| handle.reserved() == 0).await, || {
@@ -227,7 +222,7 @@ fn turns_before_ready<S: Subject>(subject: &S) -> usize {
 async fn become_ready<S, Req>(service: &mut S) -> Verdict
 where
     S: Service<Req>,
-    S::Error: std::fmt::Debug,
+    S::Error: Debug,
 {
     ready(service)
         .await
@@ -252,29 +247,6 @@ async fn call_ready<S: Subject>(subject: &S, service: &mut S::Service, handle: &
         })?;
     }
     Ok(())
-}
-
-fn ensure(holds: bool, breach: impl FnOnce() -> String) -> Verdict {
-    if holds { Ok(()) } else { Err(breach()) }
-}
-
-fn ensure_lawful(handle: &ProbeHandle) -> Verdict {
-    handle.violations().into_iter().next().map_or(Ok(()), Err)
-}
-
-fn ensure_reached(handle: &ProbeHandle, calls_before: usize) -> Verdict {
-    ensure(handle.calls() > calls_before, || {
-        "the request did not reach the inner service: test with one that the layer lets pass".to_owned()
-    })
-}
-
-fn ensure_error<S: Subject>(subject: &S, came_out: Result<(), S::Error>, expected: &ProbeError) -> Verdict {
-    match came_out {
-        _ if subject.laws().inner_errors == Law::Waived => Ok(()),
-        Err(error) if subject.inner_error(&error) == Some(expected) => Ok(()),
-        Err(error) => Err(format!("out came {error:?}, without the inner {expected:?}")),
-        Ok(()) => Err(format!("out came an answer, and not the inner {expected:?}")),
-    }
 }
 
 const MOST_AWAITS: usize = 1_000;

@@ -56,7 +56,10 @@ async fn back_pressure_may_be_hidden_when_that_is_waived() {
 
 #[tokio::test]
 async fn the_waker_is_lost() {
-    check(Mistake::LosesTheWaker, "the instance polled ready is the one called", "a wake was lost").await;
+    let laws = Laws { patience: Duration::from_millis(300), ..Laws::default() };
+    let message =
+        breach(layer_contract(|| layer(Mistake::LosesTheWaker), || "request", |_| "answer", laws)).await;
+    assert!(message.contains("no end came within 300ms: a wake was lost"), "{message}");
 }
 
 #[tokio::test]
@@ -90,8 +93,13 @@ async fn the_call_is_kept_when_its_response_is_dropped() {
 #[tokio::test]
 async fn permits_are_never_given_back() {
     let law = "a service polled ready and dropped leaves nothing reserved";
-    check(Mistake::LeaksPermits, law, "no further one becomes ready after 3 were polled ready and dropped")
-        .await;
+    check(Mistake::LeaksPermits, law, "and 3 when they were ready").await;
+}
+
+#[tokio::test]
+async fn permits_of_those_that_waited_are_never_given_back() {
+    let law = "a service polled ready and dropped leaves nothing reserved";
+    check(Mistake::LeaksPermitsOfWaiters, law, "and 0 when they were ready").await;
 }
 
 #[tokio::test]
@@ -128,8 +136,8 @@ async fn an_error_of_the_layers_own_has_to_hold_the_inner_one() {
 }
 
 async fn check(mistake: Mistake, law: &str, seen: &str) {
-    let laws = Laws { patience: Duration::from_secs(3), ..Laws::default() };
-    let message = breach(layer_contract(move || layer(mistake), || "request", |_| "answer", laws)).await;
+    let message =
+        breach(layer_contract(move || layer(mistake), || "request", |_| "answer", Laws::default())).await;
     assert!(message.contains(&format!("breaks the law \"{law}\": ")), "{message}");
     assert!(message.contains(seen), "{message}");
 }
@@ -147,6 +155,7 @@ enum Mistake {
     Spawns,
     KeepsCalls,
     LeaksPermits,
+    LeaksPermitsOfWaiters,
     KeepsReadyInstances,
     SharesOneInstance,
     FailsWhenBusy,
@@ -158,8 +167,15 @@ type Answer = Pin<Box<dyn Future<Output = Result<&'static str, ProbeError>> + Se
 struct Broken {
     mistake: Mistake,
     inner: Inner,
-    has_permit: bool,
+    permit: Permit,
     shared: Arc<Shared>,
+}
+
+#[derive(PartialEq)]
+enum Permit {
+    None,
+    OfWaiter,
+    OfReady,
 }
 
 /// What all services of one layer share.
@@ -187,7 +203,7 @@ fn layer(mistake: Mistake) -> impl tower::Layer<Inner, Service = Broken> + Send 
     });
     layer_fn(move |inner: Inner| {
         shared.instance.lock().unwrap().get_or_insert_with(|| inner.clone());
-        Broken { mistake, inner, has_permit: false, shared: Arc::clone(&shared) }
+        Broken { mistake, inner, permit: Permit::None, shared: Arc::clone(&shared) }
     })
 }
 
@@ -206,13 +222,13 @@ impl Service<&'static str> for Broken {
             Mistake::SharesOneInstance => {
                 self.shared.instance.lock().unwrap().as_mut().unwrap().poll_ready(context)
             }
-            Mistake::LeaksPermits => {
-                if !self.has_permit {
+            Mistake::LeaksPermits | Mistake::LeaksPermitsOfWaiters => {
+                if self.permit == Permit::None {
                     let Ok(permit) = self.shared.permits.try_acquire() else { return Poll::Pending };
                     permit.forget();
-                    self.has_permit = true;
+                    self.permit = Permit::OfWaiter;
                 }
-                self.inner.poll_ready(context)
+                self.inner.poll_ready(context).map_ok(|()| self.permit = Permit::OfReady)
             }
             _ => self.inner.poll_ready(context),
         }
@@ -244,8 +260,8 @@ impl Service<&'static str> for Broken {
                 let call: Answer = Box::pin(self.inner.call(request));
                 Box::pin(KeptCall { call: Some(call), shared: Arc::clone(&self.shared) })
             }
-            Mistake::LeaksPermits => {
-                self.has_permit = false;
+            Mistake::LeaksPermits | Mistake::LeaksPermitsOfWaiters => {
+                self.permit = Permit::None;
                 self.shared.permits.add_permits(1);
                 Box::pin(self.inner.call(request))
             }
@@ -271,7 +287,7 @@ impl Clone for Broken {
         Self {
             mistake: self.mistake,
             inner: self.inner.clone(),
-            has_permit: false,
+            permit: Permit::None,
             shared: Arc::clone(&self.shared),
         }
     }
@@ -279,6 +295,14 @@ impl Clone for Broken {
 
 impl Drop for Broken {
     fn drop(&mut self) {
+        let given_back = match self.mistake {
+            Mistake::LeaksPermits => Permit::OfWaiter,
+            Mistake::LeaksPermitsOfWaiters => Permit::OfReady,
+            _ => Permit::None,
+        };
+        if given_back != Permit::None && given_back == self.permit {
+            self.shared.permits.add_permits(1);
+        }
         if self.mistake == Mistake::KeepsReadyInstances {
             let clone = self.inner.clone();
             self.shared.kept_instances.lock().unwrap().push(std::mem::replace(&mut self.inner, clone));
