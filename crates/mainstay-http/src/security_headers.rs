@@ -25,7 +25,6 @@ use std::fmt::{self, Display, Formatter};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use garde::Validate;
 use http::header::{
@@ -83,10 +82,9 @@ pub struct StrictTransportSecurity {
     /// Whether the header is sent. True by default.
     #[garde(skip)]
     pub enabled: bool,
-    /// For how long, in whole seconds. 365 days by default.
-    #[serde(with = "humantime_serde")]
+    /// For how long, in seconds, as in the header. 31,536,000 (365 days) by default.
     #[garde(skip)]
-    pub max_age: Duration,
+    pub max_age_seconds: u64,
     /// Whether subdomains are meant too. True by default.
     #[garde(skip)]
     pub include_sub_domains: bool,
@@ -148,12 +146,7 @@ impl Default for SecurityHeadersConfig {
 
 impl Default for StrictTransportSecurity {
     fn default() -> Self {
-        Self {
-            enabled: true,
-            max_age: Duration::from_secs(365 * 24 * 60 * 60),
-            include_sub_domains: true,
-            preload: false,
-        }
+        Self { enabled: true, max_age_seconds: 365 * 24 * 60 * 60, include_sub_domains: true, preload: false }
     }
 }
 
@@ -161,7 +154,7 @@ impl StrictTransportSecurity {
     fn value(&self) -> HeaderValue {
         let sub_domains = if self.include_sub_domains { "; includeSubDomains" } else { "" };
         let preload = if self.preload { "; preload" } else { "" };
-        let text = format!("max-age={}{sub_domains}{preload}", self.max_age.as_secs());
+        let text = format!("max-age={}{sub_domains}{preload}", self.max_age_seconds);
         HeaderValue::try_from(text).expect("digits and fixed words are a header value")
     }
 }

@@ -1,6 +1,7 @@
 //! What is remembered of one request until it is logged, which happens exactly when this is dropped.
 
 use std::borrow::Cow;
+use std::sync::Once;
 use std::time::Duration;
 
 use http::header::USER_AGENT;
@@ -10,7 +11,7 @@ use mainstay_core::{Outcome, Phase, Reason, RequestContext};
 use tokio::time::Instant;
 use tracing::Level;
 
-use crate::headers::GRPC_STATUS;
+use crate::headers::{GRPC_STATUS, X_REQUEST_ID};
 
 const TARGET: &str = "mainstay::access";
 
@@ -77,6 +78,9 @@ impl Record {
         self.first_byte = Some(self.started.elapsed());
         self.status = Some(response.status());
         self.grpc_status = grpc_status(response.headers());
+        if self.context.is_none() && response.headers().contains_key(X_REQUEST_ID) {
+            warn_of_order();
+        }
         self.outcome_at_end = response.extensions().get().copied().unwrap_or(Outcome::Complete);
         // Where nothing is to follow, the body is dropped unread although all is well.
         self.outcome = if self.has_no_body(response.status()) || response.body().is_end_stream() {
@@ -172,6 +176,16 @@ impl Drop for Record {
     fn drop(&mut self) {
         self.log();
     }
+}
+
+/// An answer with an id to a request without a context: the layer that decides both stands further in.
+fn warn_of_order() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        tracing::warn!(
+            "the access log stands outside the context layer, so its lines lack ids: put it inside"
+        );
+    });
 }
 
 fn reason(outcome: Outcome) -> Option<Reason> {

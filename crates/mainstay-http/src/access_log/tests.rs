@@ -198,6 +198,19 @@ async fn grpcs_status_is_read_from_the_trailers_and_its_faults_are_errors() {
 }
 
 #[tokio::test]
+async fn standing_outside_the_context_layer_is_said_once() {
+    let log = TestLog::start();
+    let service =
+        service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new())));
+    let service = AccessLogLayer::default().layer(ContextLayer::default().layer(service));
+    for _ in 0..2 {
+        drop(service.clone().oneshot(request(Method::GET, "/")).await);
+    }
+    let warnings = log.lines().into_iter().filter(|line| line["level"] == "WARN").count();
+    assert_eq!((warnings, log.lines().len()), (1, 3));
+}
+
+#[tokio::test]
 async fn nothing_is_logged_when_it_is_switched_off() {
     let log = TestLog::start();
     let service =

@@ -89,7 +89,7 @@ async fn every_setting_has_its_effect() {
     let config = SecurityHeadersConfig {
         content_security_policy: String::new(),
         strict_transport_security: StrictTransportSecurity {
-            max_age: std::time::Duration::from_millis(1_900),
+            max_age_seconds: 1,
             include_sub_domains: false,
             preload: true,
             ..StrictTransportSecurity::default()

@@ -1,0 +1,110 @@
+//! What must hold of the stack as a whole.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::Extension;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::BodyExt;
+use mainstay_testkit::contract::{Laws, http_layer_contract};
+use tower::ServiceExt;
+
+use super::{ServerConfig, stack};
+use crate::{Problem, RequestContext};
+
+fn app() -> Router {
+    Router::new()
+        .route(
+            "/context",
+            get(async |Extension(context): Extension<RequestContext>| context.request_id().to_string()),
+        )
+        .route("/panic", get(async || -> &'static str { panic!("no") }))
+        .route("/slow", get(async || std::future::pending::<()>().await))
+        .route("/problem", get(async || Problem::new(StatusCode::CONFLICT).detail("taken")))
+        .route("/echo", post(async |body: Json<u32>| body))
+        .layer(stack(&ServerConfig::default()).unwrap())
+}
+
+async fn send(method: Method, path: &str) -> (Response<()>, String) {
+    let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
+    let (parts, body) = app().oneshot(request).await.unwrap().into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    (Response::from_parts(parts, ()), String::from_utf8(body.to_vec()).unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_answer_has_the_ids_and_the_security_headers_and_every_error_is_a_problem_with_its_id() {
+    for (method, path, status) in [
+        (Method::GET, "/context", 200),
+        (Method::GET, "/nowhere", 404),
+        (Method::POST, "/context", 405),
+        (Method::GET, "/panic", 500),
+        (Method::GET, "/slow", 504),
+        (Method::GET, "/problem", 409),
+    ] {
+        let (answer, body) = send(method.clone(), path).await;
+        assert_eq!(answer.status(), status, "{method} {path}");
+        let id = answer.headers()["x-request-id"].to_str().unwrap();
+        assert_eq!(answer.headers()["x-correlation-id"], id);
+        assert_eq!(answer.headers()["x-content-type-options"], "nosniff");
+        assert!(body.contains(id), "{path}: {body} does not name {id}");
+        if status >= 400 {
+            assert_eq!(answer.headers()["content-type"], "application/problem+json", "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_router_still_says_which_methods_it_allows() {
+    let (answer, _) = send(Method::DELETE, "/context").await;
+    assert_eq!((answer.status().as_u16(), &answer.headers()["allow"]), (405, &"GET,HEAD".parse().unwrap()));
+}
+
+#[test]
+fn it_can_be_read_in_its_order_with_the_settings_in_effect() {
+    let mut config = ServerConfig::default();
+    config.context.trusted_networks = vec!["10.0.0.0/8".parse().unwrap()];
+    config.deadline.default = Duration::from_secs(2);
+    config.security_headers.content_security_policy = "default-src 'none'".to_owned();
+    assert_eq!(
+        stack(&config).unwrap().describe(),
+        r#"server stack, outermost first
+1. context
+     trusted_networks = ["10.0.0.0/8"]
+2. access log
+     enabled = true
+3. security headers
+     content_security_policy = "default-src 'none'"
+     enabled = true
+     strict_transport_security.enabled = true
+     strict_transport_security.include_sub_domains = true
+     strict_transport_security.max_age_seconds = 31536000
+     strict_transport_security.preload = false
+4. problems
+5. panic guard
+6. deadline
+     default = "2s"
+     maximum = "1m"
+   your service
+"#
+    );
+}
+
+#[test]
+fn settings_out_of_range_make_no_stack() {
+    let mut config = ServerConfig::default();
+    config.deadline.default = Duration::ZERO;
+    let error = stack(&config).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "the server's settings do not make a stack:\n  deadline.default: shorter than 1ms: no call could ever be answered"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_keeps_the_laws_of_layers_and_bodies() {
+    http_layer_contract(|| stack(&ServerConfig::default()).unwrap(), || Request::new(()), Laws::default())
+        .await;
+}
