@@ -32,13 +32,14 @@ pub enum RuntimeError {
         /// What it panicked with.
         message: String,
     },
-    /// Connections were still open at the end of the grace period, and were cut.
+    /// Connections were still open at the end of the grace period, and were cut. When none was, a task did not let go:
+    /// it never awaits.
     #[error("the grace period elapsed with {open_connections} open connections")]
     GraceElapsed {
         /// How many.
         open_connections: usize,
     },
-    /// A second signal came while connections were still open, and they were cut.
+    /// A second signal came during the shutdown, and what was still open was cut.
     #[error("a second signal cut the shutdown short with {open_connections} open connections")]
     Interrupted {
         /// How many.

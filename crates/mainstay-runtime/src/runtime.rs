@@ -234,14 +234,13 @@ async fn drain(
         panicked
     };
     let mut orderly = pin!(orderly);
-    let given_up = tokio::select! {
+    tokio::select! {
+        // What is done at once is done, also with a second signal waiting or a grace period of zero.
         biased;
-        panicked = &mut orderly => return panicked.map_or(Ok(()), Err),
-        _ = signals.again() => RuntimeError::Interrupted { open_connections: open.count() },
-        () = sleep(config.grace_period) => RuntimeError::GraceElapsed { open_connections: open.count() },
-    };
-    // Nobody is cut off when nobody is connected, as after a grace period of zero.
-    if open.count() == 0 { Ok(()) } else { Err(given_up) }
+        panicked = &mut orderly => panicked.map_or(Ok(()), Err),
+        _ = signals.again() => Err(RuntimeError::Interrupted { open_connections: open.count() }),
+        () = sleep(config.grace_period) => Err(RuntimeError::GraceElapsed { open_connections: open.count() }),
+    }
 }
 
 #[cfg(test)]

@@ -63,6 +63,18 @@ async fn a_request_that_hangs_is_cut_at_the_end_of_the_grace_period_and_counted(
 }
 
 #[tokio::test]
+async fn tasks_are_gone_when_the_run_has_ended() {
+    let dropped = Arc::new(AtomicBool::new(false));
+    let guard = SetOnDrop(Arc::clone(&dropped));
+    let task = async move {
+        let _guard = guard;
+        pending::<()>().await;
+    };
+    runtime().task("helper", task).shutdown_when(async {}).run().await.unwrap();
+    assert!(dropped.load(Ordering::SeqCst));
+}
+
+#[tokio::test]
 async fn a_task_that_panics_or_ends_shuts_down_and_is_named() {
     let error = runtime().task("reconcile", async { panic!("no\nledger") }).run().await.unwrap_err();
     assert_eq!(error.to_string(), r#"`reconcile` panicked: "no\nledger""#);
