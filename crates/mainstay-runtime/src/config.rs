@@ -9,8 +9,9 @@ const LONGEST: Duration = Duration::from_secs(60 * 60);
 #[derive(Debug, Clone, Deserialize, Serialize, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct RuntimeConfig {
-    /// How long open requests may go on after the first signal, as `30s`. Default: 30 s; at most an hour. Zero hardly
-    /// waits: what is not done at once is cut. Kubernetes kills after `terminationGracePeriodSeconds`, which should be longer.
+    /// How long open requests may go on after the first signal, as `30s`. Default: 30 s; at most an hour. Zero
+    /// hardly waits: what is not done at once is cut. Kubernetes kills after `terminationGracePeriodSeconds`, which
+    /// should be longer.
     #[garde(custom(at_most_an_hour))]
     #[serde(with = "humantime_serde")]
     pub grace_period: Duration,
