@@ -1,0 +1,13 @@
+//! The order service as its customers see it: a real database file, a real provider on loopback.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
+mod cancelling;
+mod database;
+mod paging;
+mod placing;
+mod reading;
+mod reconciling;
+mod refusals;
+mod support;
+mod tenants;
