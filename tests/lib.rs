@@ -1,1 +1,2 @@
-//! Behaviour across crates.
+//! Holds nothing of its own: the README's example is a test of this crate's documentation.
+#![doc = include_str!("../README.md")]

@@ -1,1 +1,0 @@
-//! The smallest services on mainstay.

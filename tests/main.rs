@@ -1,0 +1,8 @@
+//! Behaviour across crates, one module a subject.
+
+#![allow(clippy::unwrap_used, reason = "this binary is nothing but tests")]
+
+mod architecture;
+mod hosts;
+mod matrix;
+mod seams;

@@ -1,0 +1,52 @@
+//! Every layer works under axum, tonic and plain hyper, with the same types that each of them asks for.
+//!
+//! A new layer gets its line in `layers!` below the day it is added.
+
+use mainstay::server::{self, ServerConfig};
+use mainstay_http::access_log::AccessLogLayer;
+use mainstay_http::context::ContextLayer;
+use mainstay_http::deadline::DeadlineLayer;
+use mainstay_http::panic_guard::PanicGuardLayer;
+use mainstay_http::problem::ProblemsLayer;
+use mainstay_http::propagate::PropagateLayer;
+use mainstay_http::security_headers::SecurityHeadersLayer;
+
+use crate::hosts::{under_axum, under_hyper, under_tonic};
+
+macro_rules! layers {
+    ($($name:ident: $layer:expr;)*) => {$(
+        mod $name {
+            use super::*;
+
+            #[tokio::test]
+            async fn works_under_axum() {
+                let answer = under_axum($layer).await;
+                assert_eq!((answer.status().as_u16(), &answer.body()[..]), (200, &b"hello"[..]));
+                assert_eq!(answer.headers()["content-length"], "5", "the body's size was lost");
+            }
+
+            #[tokio::test]
+            async fn works_under_tonic() {
+                assert_eq!(under_tonic($layer).await, 1);
+            }
+
+            #[tokio::test]
+            async fn works_under_plain_hyper() {
+                let answer = under_hyper($layer).await;
+                assert_eq!((answer.status().as_u16(), &answer.body()[..]), (200, &b"hello"[..]));
+                assert_eq!(answer.headers()["content-length"], "5", "the body's size was lost");
+            }
+        }
+    )*};
+}
+
+layers! {
+    context: ContextLayer::default();
+    access_log: AccessLogLayer::default();
+    security_headers: SecurityHeadersLayer::default();
+    problems: ProblemsLayer::new();
+    panic_guard: PanicGuardLayer::new();
+    deadline: DeadlineLayer::default();
+    propagate: PropagateLayer::new();
+    server_stack: server::stack(&ServerConfig::default()).unwrap();
+}
