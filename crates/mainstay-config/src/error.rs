@@ -1,3 +1,5 @@
+//! What a load reports: every problem with its key, its source and what was expected, never a value.
+
 use std::fmt;
 
 use crate::layer::{Origin, Place, joined};

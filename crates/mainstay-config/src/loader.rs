@@ -1,3 +1,5 @@
+//! The loader: which sources there are, in which order, and what came of them.
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -1,3 +1,5 @@
+//! A value that never shows itself.
+
 use std::fmt;
 
 use serde::de::Error as _;

@@ -1,3 +1,5 @@
+//! Settings of the runtime.
+
 use std::time::Duration;
 
 use garde::Validate;

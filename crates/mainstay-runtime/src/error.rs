@@ -1,3 +1,5 @@
+//! Why a process did not start, or did not end well.
+
 use std::io;
 use std::net::SocketAddr;
 

@@ -1,3 +1,5 @@
+//! The runtime: what is served and done, from the start to the end of the drain.
+
 use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;

@@ -1,3 +1,5 @@
+//! Settings of the log.
+
 use garde::Validate;
 use serde::{Deserialize, Serialize};
 

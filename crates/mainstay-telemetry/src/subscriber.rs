@@ -1,3 +1,5 @@
+//! The subscriber, made from settings.
+
 use std::io::{self, IsTerminal, Write};
 
 use tracing::Subscriber;

@@ -1,3 +1,5 @@
+//! No secret comes out, whatever goes wrong with its source.
+
 use std::ffi::OsString;
 
 use mainstay_config::{Loader, Secret};

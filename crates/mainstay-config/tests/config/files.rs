@@ -1,3 +1,5 @@
+//! Files that are missing, unreadable or not what they should be are told apart.
+
 use std::fs;
 
 use crate::{MINIMAL, folder, loader, report};

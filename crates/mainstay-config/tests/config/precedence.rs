@@ -1,3 +1,5 @@
+//! Which source wins, and that the winner is known.
+
 use mainstay_config::Loader;
 
 use crate::{MINIMAL, folder, load, loader};

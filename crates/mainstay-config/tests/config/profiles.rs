@@ -1,3 +1,5 @@
+//! How the profile is chosen, and that a wrong one is never silently the default.
+
 use mainstay_config::Loader;
 
 use crate::{MINIMAL, load};

@@ -1,3 +1,5 @@
+//! The reports as their readers see them.
+
 use crate::{MINIMAL, folder, load, loader, report};
 
 const FULL: &str =

@@ -1,3 +1,5 @@
+//! What a variable's text becomes, by the type that it is for.
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 

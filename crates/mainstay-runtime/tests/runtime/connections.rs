@@ -1,3 +1,5 @@
+//! What holds of connections while the service runs.
+
 use std::time::Duration;
 
 use http::Request;

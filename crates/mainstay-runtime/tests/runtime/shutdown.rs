@@ -1,3 +1,5 @@
+//! What holds from the signal to the end.
+
 use std::convert::Infallible;
 use std::future::pending;
 use std::sync::Arc;

@@ -1,3 +1,5 @@
+//! What holds of the start.
+
 use std::io::{Read, Write};
 use std::net::TcpStream;
 

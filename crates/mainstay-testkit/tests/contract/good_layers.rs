@@ -1,3 +1,5 @@
+//! Layers that are in order pass.
+
 use std::{
     convert::Infallible,
     error::Error,
