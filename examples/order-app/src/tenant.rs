@@ -1,5 +1,8 @@
-//! Whose call it is: the tenant named by the `x-tenant-id` header, and the scope of every query.
+//! Whose call it is: the tenant that the `x-tenant-id` header names.
 
+mod owned;
+
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
@@ -9,10 +12,11 @@ use axum::extract::{FromRef, FromRequestParts};
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 use mainstay::{Problem, RequestContext, TenantId};
-use sea_orm::sea_query::IntoCondition;
-use sea_orm::{ColumnTrait, DeriveValueType, EntityTrait, QueryFilter, Select, UpdateMany};
+use sea_orm::DeriveValueType;
 
 use crate::text::text_value;
+
+pub(crate) use owned::Owned;
 
 /// One tenant.
 #[derive(Clone, Debug, DeriveValueType, Eq, Ord, PartialEq, PartialOrd)]
@@ -35,26 +39,6 @@ pub struct Caller {
     pub tenant: Tenant,
     /// The request, when a mainstay stack is in front.
     pub context: Option<RequestContext>,
-}
-
-/// A table whose rows belong to tenants. Queries begin here, so that none forgets whose rows it means.
-pub(crate) trait Owned: EntityTrait {
-    const TENANT: Self::Column;
-
-    /// Reads rows of this tenant.
-    fn of(tenant: &Tenant) -> Select<Self> {
-        Self::find().filter(Self::belongs_to_tenant(tenant))
-    }
-
-    /// Changes rows of this tenant.
-    fn change(tenant: &Tenant) -> UpdateMany<Self> {
-        Self::update_many().filter(Self::belongs_to_tenant(tenant))
-    }
-
-    #[doc(hidden)]
-    fn belongs_to_tenant(tenant: &Tenant) -> impl IntoCondition {
-        Self::TENANT.eq(tenant.clone())
-    }
 }
 
 const HEADER: &str = "x-tenant-id";
@@ -129,7 +113,7 @@ where
     }
 }
 
-fn malformed(detail: impl Into<std::borrow::Cow<'static, str>>) -> Problem {
+fn malformed(detail: impl Into<Cow<'static, str>>) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST)
         .kind("/problems/invalid-tenant")
         .title("no valid tenant")

@@ -1,5 +1,7 @@
 //! A JSON body: 415 for another content type, 413 beyond the limit, 400 for what is no JSON, 422 for wrong content.
 
+use std::borrow::Cow;
+
 use axum::extract::{FromRequest, Request};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -55,7 +57,7 @@ fn field(path: &serde_path_to_error::Path) -> String {
     if path.iter().next().is_none() { "body".to_owned() } else { path.to_string() }
 }
 
-fn broken(detail: impl Into<std::borrow::Cow<'static, str>>) -> Problem {
+fn broken(detail: impl Into<Cow<'static, str>>) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST).kind("/problems/broken-json").title("broken JSON").detail(detail)
 }
 

@@ -16,6 +16,7 @@ use mainstay::RequestContext;
 use tower::{Layer, ServiceExt};
 use url::Url;
 
+use super::api_key::ApiKey;
 use super::verdict::Verdict;
 use super::wire::{Cancelled, IdempotencyKey, Payment};
 
@@ -29,15 +30,6 @@ pub struct PaymentConfig {
     /// How long one call may take, from the first byte sent to the last byte read.
     pub timeout: Duration,
 }
-
-/// The key that authorizes our calls. It never shows in a log.
-#[derive(Clone)]
-pub struct ApiKey(HeaderValue);
-
-/// The text is no key. It is not repeated.
-#[derive(Debug, thiserror::Error)]
-#[error("expected an api key of visible ASCII characters")]
-pub struct InvalidApiKey(());
 
 /// The URL is no base for calls.
 #[derive(Debug, thiserror::Error)]
@@ -118,8 +110,8 @@ impl PaymentClient {
         *request.method_mut() = Method::POST;
         *request.uri_mut() = url.as_str().parse().expect("a url is a uri");
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if let Some(ApiKey(key)) = &self.config.api_key {
-            request.headers_mut().insert(AUTHORIZATION, key.clone());
+        if let Some(key) = &self.config.api_key {
+            request.headers_mut().insert(AUTHORIZATION, key.authorization());
         }
         if let Some(context) = context {
             request.extensions_mut().insert(context);
@@ -153,25 +145,5 @@ impl NoAnswer {
     fn of(error: &ClientError) -> Self {
         let reason = std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
         if error.is_connect() { Self::NotSent(reason) } else { Self::Lost(reason) }
-    }
-}
-
-// === impl ApiKey ===
-
-impl ApiKey {
-    /// Takes the text as a bearer token.
-    pub fn parse(key: &str) -> Result<Self, InvalidApiKey> {
-        if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(InvalidApiKey(()));
-        }
-        let mut value = HeaderValue::try_from(format!("Bearer {key}")).map_err(|_| InvalidApiKey(()))?;
-        value.set_sensitive(true);
-        Ok(Self(value))
-    }
-}
-
-impl fmt::Debug for ApiKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ApiKey(..)")
     }
 }

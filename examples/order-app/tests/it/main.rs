@@ -5,9 +5,11 @@
 mod cancelling;
 mod database;
 mod paging;
+mod paying;
 mod placing;
 mod reading;
 mod reconciling;
 mod refusals;
+mod seams;
 mod support;
 mod tenants;

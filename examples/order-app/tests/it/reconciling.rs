@@ -82,24 +82,25 @@ async fn what_cannot_be_settled_is_left_for_the_next_run() {
 }
 
 #[tokio::test]
-async fn an_answer_that_comes_after_the_settlement_confirms_nothing() {
+async fn a_charge_that_comes_after_the_settlement_is_not_made() {
     let mut world = World::new().await;
     let gate = Gate::before(world.provider.payments());
-    world.pay_with(Arc::<Gate>::clone(&gate));
-    let settled_meanwhile = async {
-        gate.arrived.acquire().await.unwrap().forget();
-        let report = world.app.reconciler().run_once(Moment::now().later(LATER)).await;
-        gate.permits.add_permits(1);
-        report
-    };
 
-    let (answer, report) = tokio::join!(world.order(LAST_ONE, "tok_ok"), settled_meanwhile);
+    check_settled_at(&mut world, &gate).await;
 
-    assert_eq!(report, SETTLED);
-    answer.assert_problem(http::StatusCode::SERVICE_UNAVAILABLE, "/problems/payment-unavailable");
-    assert_eq!(world.status(&answer.text("order_id")).await, "payment_failed");
-    assert_eq!(world.stock(LAST_ONE).await, 1);
-    assert_eq!(world.provider.figures().succeeded, 0);
+    let figures = world.provider.figures();
+    assert_eq!((figures.succeeded, figures.cancelled_before_charge), (0, 1));
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_after_the_settlement_confirms_nothing() {
+    let mut world = World::new().await;
+    let gate = Gate::after(world.provider.payments());
+
+    check_settled_at(&mut world, &gate).await;
+
+    let figures = world.provider.figures();
+    assert_eq!((figures.succeeded, figures.refunds), (1, 1));
 }
 
 #[tokio::test]
@@ -119,6 +120,24 @@ async fn the_worker_runs_until_it_is_dropped() {
     }
 
     assert_eq!(world.status(&id).await, "payment_failed");
+}
+
+/// An order whose payment waits at the gate is settled meanwhile; then the gate opens.
+async fn check_settled_at(world: &mut World, gate: &Arc<Gate>) {
+    world.pay_with(Arc::<Gate>::clone(gate));
+    let settled_meanwhile = async {
+        gate.arrived.acquire().await.unwrap().forget();
+        let report = world.app.reconciler().run_once(Moment::now().later(LATER)).await;
+        gate.permits.add_permits(1);
+        report
+    };
+
+    let (answer, report) = tokio::join!(world.order(LAST_ONE, "tok_ok"), settled_meanwhile);
+
+    assert_eq!(report, SETTLED);
+    answer.assert_problem(http::StatusCode::SERVICE_UNAVAILABLE, "/problems/payment-unavailable");
+    assert_eq!(world.status(&answer.text("order_id")).await, "payment_failed");
+    assert_eq!(world.stock(LAST_ONE).await, 1);
 }
 
 /// Places an order, and goes away as soon as it is written.

@@ -13,7 +13,7 @@ use tokio::task::AbortHandle;
 pub(crate) struct Provider {
     simulator: Simulator,
     server: Option<AbortHandle>,
-    config: PaymentConfig,
+    pub(crate) config: PaymentConfig,
 }
 
 impl Provider {
@@ -32,6 +32,15 @@ impl Provider {
         drop(listener);
         let config = PaymentConfig { url, api_key: None, timeout: Duration::from_secs(60) };
         Self { simulator: Simulator::new(SimulatorConfig::default()), server: None, config }
+    }
+
+    /// Somebody else answers there: the simulator stays idle.
+    pub(crate) async fn other(app: axum::Router) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
+        let server = tokio::spawn(async move { axum::serve(listener, app).await }).abort_handle();
+        let config = PaymentConfig { url, api_key: None, timeout: Duration::from_secs(60) };
+        Self { simulator: Simulator::new(SimulatorConfig::default()), server: Some(server), config }
     }
 
     pub(crate) fn payments(&self) -> Arc<dyn Payments> {
