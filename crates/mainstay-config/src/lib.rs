@@ -59,11 +59,13 @@
 //! file with line and column or the exact variable. It never shows a value: what is in the wrong place may be a secret.
 
 mod deserialize;
+mod effective;
 mod error;
 mod layer;
 mod loader;
 mod secret;
 
+pub use self::effective::Setting;
 pub use self::error::ConfigError;
 pub use self::loader::{Loaded, Loader, load};
 pub use self::secret::Secret;
