@@ -1,5 +1,8 @@
 -- What was ordered, at the prices of that moment. An order's id is made inside the transaction that inserts it, so the
 -- order of ids is the order of commits, and paging by id neither skips nor repeats.
+--
+-- Orders keep their rowid: without one, SQLite reads all orders of a tenant by the primary key and ignores the indexes
+-- below.
 
 CREATE TABLE orders (
     tenant        TEXT    NOT NULL,
@@ -17,7 +20,7 @@ CREATE TABLE orders (
     updated_at    TEXT    NOT NULL,
     PRIMARY KEY (tenant, id),
     FOREIGN KEY (tenant, customer_id) REFERENCES customers (tenant, id)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 CREATE TABLE order_lines (
     tenant           TEXT    NOT NULL,

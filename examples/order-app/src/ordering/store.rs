@@ -85,12 +85,15 @@ pub(crate) async fn waiting(
     select.all(db).await
 }
 
-/// Adds their lines to orders of one tenant: one statement, however many orders.
+/// Adds their lines to orders of one tenant: one statement, however many orders, and none for none.
 pub(crate) async fn with_lines(
     db: &impl ConnectionTrait,
     tenant: &Tenant,
     heads: Vec<order::Model>,
 ) -> Result<Vec<Order>, DbErr> {
+    if heads.is_empty() {
+        return Ok(Vec::new());
+    }
     let lines = line::Entity::of(tenant)
         .filter(line::Column::OrderId.is_in(heads.iter().map(|head| head.id)))
         .order_by_asc(line::Column::Position)

@@ -1,10 +1,11 @@
 //! Customers, products and orders, read back.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use http::StatusCode;
+use order_app::moment::Moment;
 use order_app::seed;
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
 
 use crate::support::{COFFEE, World};
 
@@ -48,19 +49,59 @@ async fn a_page_of_orders_takes_two_statements_however_long() {
     for _ in 0..12 {
         world.confirmed_order(COFFEE).await;
     }
-    let statements = Arc::new(AtomicUsize::new(0));
-    let counter = Arc::clone(&statements);
-    world.app.database.observe_reads(move |_| {
-        counter.fetch_add(1, Ordering::Relaxed);
-    });
-    world.rewire();
+    let statements = observe_reads(&mut world);
 
     for limit in [1, 5, 12] {
-        statements.store(0, Ordering::Relaxed);
         let page = world.get(&format!("/orders?limit={limit}")).await;
         let orders = page.json["orders"].as_array().unwrap();
         assert_eq!(orders.len(), limit);
         assert!(orders.iter().all(|order| order["items"][0]["sku"] == COFFEE));
-        assert_eq!(statements.load(Ordering::Relaxed), 2);
+        assert_eq!(std::mem::take(&mut *statements.lock().unwrap()).len(), 2);
     }
+}
+
+#[tokio::test]
+async fn a_page_reads_no_more_rows_than_it_shows() {
+    let mut world = World::new().await;
+    let id = world.confirmed_order(COFFEE).await;
+    let statements = observe_reads(&mut world);
+
+    let customer = seed::ACME_CUSTOMER;
+    world.get("/orders").await;
+    world.get(&format!("/orders?cursor={id}")).await;
+    world.get(&format!("/orders?customer_id={customer}")).await;
+    world.get(&format!("/orders?customer_id={customer}&cursor={id}")).await;
+    world.app.reconciler().run_once(Moment::now()).await;
+
+    let statements = std::mem::take(&mut *statements.lock().unwrap());
+    assert!(statements.len() >= 8, "{statements:?}");
+    for statement in statements {
+        let plan = plan(&world, &statement).await;
+        let index = match () {
+            () if statement.contains("FROM \"order_lines\"") => "PRIMARY KEY (tenant=? AND order_id=?)",
+            () if statement.contains("\"customer_id\" =") => "orders_by_customer (tenant=? AND customer_id=?",
+            () if statement.contains("\"status\" =") => "orders_by_status (tenant=? AND status=?",
+            () => "sqlite_autoindex_orders_1 (tenant=?",
+        };
+        assert!(plan[0].starts_with("SEARCH") && plan[0].contains(index), "{statement}: {plan:?}");
+        assert!(
+            statement.contains("order_lines") || plan.len() == 1,
+            "it is read in order: {statement}: {plan:?}"
+        );
+    }
+}
+
+/// The statements that are run outside transactions from now on.
+fn observe_reads(world: &mut World) -> Arc<Mutex<Vec<String>>> {
+    let statements = Arc::new(Mutex::new(Vec::new()));
+    let observer = Arc::clone(&statements);
+    world.app.database.observe_reads(move |info| observer.lock().unwrap().push(info.statement.to_string()));
+    world.rewire();
+    statements
+}
+
+async fn plan(world: &World, statement: &str) -> Vec<String> {
+    let explain = Statement::from_string(DbBackend::Sqlite, format!("EXPLAIN QUERY PLAN {statement}"));
+    let steps = world.app.database.reader().query_all_raw(explain).await.unwrap();
+    steps.iter().map(|step| step.try_get::<String>("", "detail").unwrap()).collect()
 }
