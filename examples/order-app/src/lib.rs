@@ -16,6 +16,7 @@
 mod api;
 pub mod app;
 pub mod catalog;
+pub mod cli;
 pub mod customers;
 pub mod database;
 pub mod id;
@@ -25,5 +26,7 @@ pub mod ordering;
 mod paging;
 pub mod payment;
 pub mod seed;
+pub mod serve;
+pub mod settings;
 pub mod tenant;
 mod text;
