@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn production_guesses_nothing_and_says_what_to_set() {
         let report = load(loader("production").environment::<&str, &str>([])).unwrap_err().to_string();
-        assert!(report.contains("ORDERS__TENANTS"), "{report}");
+        assert!(report.contains("set ORDERS__PAYMENT__URL"), "{report}");
 
         let given = [
             ("ORDERS__TENANTS", "acme,globex"),

@@ -7,6 +7,7 @@ mod database;
 mod paging;
 mod paying;
 mod placing;
+mod process;
 mod reading;
 mod reconciling;
 mod refusals;

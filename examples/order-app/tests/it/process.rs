@@ -1,0 +1,174 @@
+//! The process as a user starts it: what it prints, what its log says, how it ends.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use tempfile::TempDir;
+
+/// The binary in an empty folder, on ports that the system chooses, with nothing of this process's environment.
+fn order_app(folder: &TempDir, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_order-app"));
+    command.args(arguments).current_dir(folder.path()).env_clear();
+    command.env("ORDERS__SERVER__LISTEN", "127.0.0.1:0").env("ORDERS__MANAGEMENT__LISTEN", "127.0.0.1:0");
+    command
+}
+
+fn run(arguments: &[&str]) -> (i32, String, String) {
+    let Output { status, stdout, stderr } = order_app(&TempDir::new().unwrap(), arguments).output().unwrap();
+    (status.code().unwrap(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
+}
+
+/// A started service; killed if a test gives up on it.
+struct Service {
+    child: Child,
+    lines: std::io::Lines<BufReader<ChildStdout>>,
+    _folder: TempDir,
+}
+
+impl Service {
+    fn start() -> Self {
+        let folder = TempDir::new().unwrap();
+        let mut child = order_app(&folder, &[]).stdout(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { child, lines, _folder: folder }
+    }
+
+    /// The next printed line that holds this text.
+    fn line_with(&mut self, text: &str) -> String {
+        let mut lines = self.lines.by_ref().map(Result::unwrap);
+        lines.find(|line| line.contains(text)).unwrap_or_else(|| panic!("no line with {text:?} was printed"))
+    }
+
+    /// Asks the process to stop, as an orchestrator does, and waits for its end.
+    fn terminate(&mut self) -> i32 {
+        let killed = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        assert!(killed.success());
+        self.child.wait().unwrap().code().unwrap()
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// Sends what the printed curl line would send; the answer's status, location and request id.
+async fn send_as_curl_would(line: &str) -> (u16, String, String) {
+    let quoted: Vec<&str> = line.split('\'').skip(1).step_by(2).collect();
+    let [tenant, content_type, body] = quoted[..] else { panic!("unexpected line: {line}") };
+    let url = line.split_whitespace().find(|word| word.starts_with("http://")).unwrap();
+    let mut request = http::Request::post(url).body(Full::<Bytes>::from(body.to_owned())).unwrap();
+    for header in [tenant, content_type] {
+        let (name, value) = header.split_once(": ").unwrap();
+        request.headers_mut().insert(http::HeaderName::try_from(name).unwrap(), value.parse().unwrap());
+    }
+    let client = Client::builder(TokioExecutor::new()).build_http();
+    let (parts, body) = client.request(request).await.unwrap().into_parts();
+    body.collect().await.unwrap();
+    let header =
+        |name| parts.headers.get(name).map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default();
+    (parts.status.as_u16(), header("location"), header("x-request-id"))
+}
+
+#[tokio::test]
+async fn a_newcomers_first_order_is_taken_and_its_log_line_names_the_request() {
+    let mut service = Service::start();
+    let http = service.line_with("  http ");
+    assert!(http.contains("http://127.0.0.1:"), "something listens beyond loopback: {http}");
+    assert!(service.line_with("  management ").contains("http://127.0.0.1:"));
+    assert!(service.line_with("  payments ").contains("http://127.0.0.1:"));
+    let curl = service.line_with("curl -i");
+
+    let (status, location, request_id) = send_as_curl_would(&curl).await;
+    assert_eq!(status, 201);
+    assert!(location.starts_with("/orders/"), "{location}");
+    let line = service.line_with("mainstay::access");
+    assert!(line.contains(&request_id) && line.contains("201"), "{line}");
+
+    assert_eq!(service.terminate(), 0);
+}
+
+#[test]
+fn production_does_not_start_without_its_settings_and_says_which() {
+    let (code, _, report) = run(&["--profile", "production"]);
+    assert_eq!(code, 78);
+    assert!(report.contains("set ORDERS__PAYMENT__URL"), "{report}");
+}
+
+#[test]
+fn production_refuses_the_simulator_and_a_schema_that_is_behind() {
+    let folder = TempDir::new().unwrap();
+    let production = |arguments: &[&str], url: &str| {
+        let mut command = order_app(&folder, arguments);
+        command.env("ORDERS_PROFILE", "production").env("ORDERS__TENANTS", "acme");
+        command.env("ORDERS__PAYMENT__URL", url).env("ORDERS__PAYMENT__API_KEY", "key");
+        let Output { status, stdout, stderr } = command.output().unwrap();
+        (status.code().unwrap(), String::from_utf8(stdout).unwrap() + &String::from_utf8(stderr).unwrap())
+    };
+    let (code, text) = production(&["serve"], "https://payments.example/");
+    assert_eq!(code, 1);
+    assert!(text.contains("order-app migrate up"), "{text}");
+
+    let (code, text) = production(&["migrate", "status"], "https://payments.example/");
+    assert!(code == 0 && text.contains("pending: 0001"), "{text}");
+    assert_eq!(production(&["migrate", "up"], "https://payments.example/").0, 0);
+    assert_eq!(production(&["migrate", "status"], "https://payments.example/").1, "nothing is pending\n");
+
+    let (code, text) = production(&["serve"], "simulator");
+    assert_eq!(code, 1);
+    assert!(text.contains("refused in profile production"), "{text}");
+}
+
+#[test]
+fn a_wrong_profile_is_never_silently_another_one() {
+    let (code, _, report) = run(&["--profile", "prodution", "config", "check"]);
+    assert_eq!(code, 78);
+    assert!(report.contains("production"), "{report}");
+}
+
+#[test]
+fn the_settings_are_shown_with_their_sources_and_without_secrets() {
+    let (code, shown, _) = run(&["config", "show", "--set", "payment.api_key=hunter2"]);
+    assert_eq!(code, 0);
+    assert!(shown.contains(r#"server.listen = "127.0.0.1:0"  # ORDERS__SERVER__LISTEN"#), "{shown}");
+    assert!(shown.contains(r#"payment.api_key = "[redacted]"  # --set payment.api_key"#), "{shown}");
+    assert!(!shown.contains("hunter2"), "{shown}");
+    assert_eq!(run(&["config", "check"]).1, "the configuration is valid (profile development)\n");
+}
+
+#[test]
+fn a_folder_of_ones_own_replaces_the_built_in_files() {
+    let folder = TempDir::new().unwrap();
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/config");
+    for file in ["default.toml", "development.toml"] {
+        std::fs::copy(format!("{source}/{file}"), folder.path().join(file)).unwrap();
+    }
+    std::fs::write(folder.path().join("local.toml"), "[ordering]\nbody_limit = 2048\n").unwrap();
+    let (_, shown, _) = run(&["config", "show", "--config-dir", folder.path().to_str().unwrap()]);
+    let line = shown.lines().find(|line| line.starts_with("ordering.body_limit")).unwrap();
+    assert!(line.starts_with("ordering.body_limit = 2048") && line.contains("local.toml:2"), "{line}");
+}
+
+#[test]
+fn the_stack_is_printed_in_its_order() {
+    let (code, text, _) = run(&["stack"]);
+    assert_eq!(code, 0);
+    let places: Vec<_> = text.lines().filter(|line| line.starts_with(|c: char| c.is_ascii_digit())).collect();
+    assert_eq!(
+        places,
+        [
+            "1. context",
+            "2. access log",
+            "3. security headers",
+            "4. problems",
+            "5. panic guard",
+            "6. deadline"
+        ]
+    );
+}
