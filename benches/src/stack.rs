@@ -4,7 +4,38 @@
 //! cargo run --release -p mainstay-bench -- stack
 //! ```
 //!
-//! FIGURES
+//! The rows with a `+` stand on each other, so that each shows its own price; the last of them is the whole
+//! [`server::stack`](mainstay::server::stack). The peers set the same headers, each with a layer of its own, log one
+//! line with the request's id at INFO, and guard against panics and time. `same log` writes both lines through
+//! tracing-subscriber's cheapest JSON; `its own` is what one gets without looking further.
+//!
+//! 2026-11-24, 2 vCPU AMD EPYC, Rust 1.95, valgrind 3.19:
+//!
+//! ```text
+//! | a request            | instructions | this layer | above bare | allocations | above bare | bytes |
+//! |----------------------|-------------:|-----------:|-----------:|------------:|-----------:|------:|
+//! | bare service         |        4,481 |            |         +0 |           4 |         +0 | 1,968 |
+//! | + peer's address     |        5,134 |       +653 |       +653 |           7 |         +3 | 2,184 |
+//! | + context            |        9,326 |     +4,192 |     +4,845 |          11 |         +7 | 2,696 |
+//! | + access log         |       44,118 |    +34,792 |    +39,637 |          14 |        +10 | 2,752 |
+//! | + security headers   |       49,938 |     +5,820 |    +45,457 |          18 |        +14 | 6,688 |
+//! | + problems           |       49,973 |        +35 |    +45,492 |          18 |        +14 | 6,688 |
+//! | + panic guard        |       50,347 |       +374 |    +45,866 |          18 |        +14 | 6,688 |
+//! | + deadline           |       50,537 |       +190 |    +46,056 |          18 |        +14 | 6,688 |
+//! | ours, mainstay's log |       61,098 |            |    +56,617 |          18 |        +14 | 6,688 |
+//! | ours, no log         |       16,695 |            |    +12,214 |          15 |        +11 | 6,632 |
+//! | peers                |       58,872 |            |    +54,391 |          41 |        +37 | 8,134 |
+//! | peers, default JSON  |       72,456 |            |    +67,975 |          51 |        +47 | 9,012 |
+//! | peers, no log        |       20,690 |            |    +16,209 |          18 |        +14 | 6,472 |
+//!
+//! ours / peers, both above bare:
+//!   same log  instructions 0.85, allocations 0.38, bytes 0.77
+//!   its own   instructions 0.83, allocations 0.30, bytes 0.67
+//!   no log    instructions 0.75, allocations 0.79, bytes 1.04
+//! ```
+//!
+//! Two runs of one build agree to 0.1 %; a new build has moved a row by 2 % without a change to its code. In time
+//! (`--time`, the same day): bare 477 ns, ours 4,481 (1,616 without a log), peers 6,087 (2,823).
 
 mod peers;
 mod proof;
@@ -50,8 +81,8 @@ enum Part {
 
 /// What is set against what, once the bare service is taken off both.
 const PAIRS: [(&str, &str, &str); 3] = [
-    ("the same log", OURS, PEERS),
-    ("each its own log", OURS_SHIPPED, PEERS_DEFAULT),
+    ("same log", OURS, PEERS),
+    ("its own", OURS_SHIPPED, PEERS_DEFAULT),
     ("no log", OURS_SILENT, PEERS_SILENT),
 ];
 
@@ -130,7 +161,7 @@ fn compare(out: &mut impl Write) -> Outcome {
         let (ours, peers) = (of(ours), of(peers));
         writeln!(
             out,
-            "  {what:<16}  instructions {}, allocations {}, bytes {}",
+            "  {what:<8}  instructions {}, allocations {}, bytes {}",
             ratio(ours.instructions, peers.instructions, bare.instructions),
             ratio(ours.allocations, peers.allocations, bare.allocations),
             ratio(ours.bytes, peers.bytes, bare.bytes),
@@ -177,4 +208,29 @@ fn clock(out: &mut impl Write) -> Outcome {
         table.row([variant.name.to_owned(), thousands(nanos), difference(nanos, bare)]);
     }
     Ok(write!(out, "{table}")?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::variants::VARIANTS;
+    use super::{proof, prove, ratio};
+
+    #[test]
+    fn every_variant_does_what_it_is_counted_for() {
+        VARIANTS.iter().for_each(prove);
+    }
+
+    #[test]
+    #[should_panic(expected = "bare service: not the security headers")]
+    fn what_does_less_is_not_counted() {
+        let ([bare, ..], [.., all, _, _]) = (&VARIANTS, &VARIANTS);
+        let (answer, lines) = bare.log.lines_of(|| bare.start()(1));
+        proof::prove(bare.name, all.duties, &answer, &lines);
+    }
+
+    #[test]
+    fn the_ratio_is_of_what_is_added() {
+        assert_eq!(ratio(1_500, 3_000, 1_000), "0.25");
+        assert_eq!(ratio(900, 3_000, 1_000), "-0.05");
+    }
 }
