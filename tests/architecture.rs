@@ -163,8 +163,10 @@ fn every_crate_obeys_the_workspaces_lints_and_names_its_license() {
         let manifest = fs::read_to_string(&package.manifest_path).unwrap();
         assert!(manifest.contains("[lints]\nworkspace = true"), "{} has lints of its own", package.name);
         assert_eq!(package.license.as_deref(), Some("MIT OR Apache-2.0"), "{}", package.name);
-        let own_versions: Vec<_> =
-            manifest.lines().filter(|line| line.contains(" version = \"") || line.ends_with(" = \"*\"")).collect();
+        let own_versions: Vec<_> = manifest
+            .lines()
+            .filter(|line| line.contains(" version = \"") || line.ends_with(" = \"*\""))
+            .collect();
         assert!(own_versions.is_empty(), "{} states versions itself: {own_versions:?}", package.name);
     }
 }

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt::{self, Display, Formatter};
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
@@ -23,13 +24,13 @@ pub struct RequestContext {
 /// What a [`RequestContext`] is made of; [`Parts::new`] fills in what an edge that knows nothing more would say.
 #[derive(Clone, Debug)]
 pub struct Parts {
-    /// The id of this call at this hop.
+    /// The id of this request; hops that trust each other keep it.
     pub request_id: RequestId,
     /// The id of the whole chain of calls.
     pub correlation_id: CorrelationId,
     /// The call's place in its trace.
     pub trace: TraceContext,
-    /// Where the call came from: the client, not the last proxy, as far as trusted proxies tell.
+    /// Where the call came from, as far as the edge could tell.
     pub client_address: Option<IpAddr>,
     /// What the client spoke to us or to our outermost proxy.
     pub scheme: Option<Scheme>,
@@ -54,6 +55,7 @@ pub struct TenantConflict {
 struct Shared {
     parts: Parts,
     tenant: OnceLock<TenantId>,
+    has_panicked: AtomicBool,
 }
 
 // === impl RequestContext ===
@@ -61,10 +63,34 @@ struct Shared {
 impl RequestContext {
     /// Seals the parts. One allocation.
     pub fn new(parts: Parts) -> Self {
-        Self { shared: Arc::new(Shared { parts, tenant: OnceLock::new() }) }
+        Self::sealed(parts, OnceLock::new())
     }
 
-    /// The id of this call at this hop.
+    /// A context for something that this call sets off: an attempt with a span of its own, a part with a shorter deadline,
+    /// a message. Starts from this one's parts and its tenant, and is apart from it from then on. One allocation.
+    ///
+    /// ```
+    /// # use std::time::{Duration, Instant};
+    /// # use mainstay_core::{Deadline, Parts, RequestContext, RequestId, TraceContext};
+    /// # let now = Instant::now();
+    /// # let trace = TraceContext::root([1; 16], [2; 8]);
+    /// # let context = RequestContext::new(Parts::new(RequestId::v7(1_000, [0; 10]), trace, now));
+    /// let part = context.derive(|parts| parts.deadline = Some(Deadline::after(now, Duration::from_secs(1))));
+    /// assert_eq!(part.request_id(), context.request_id());
+    /// assert!(part.deadline().is_some() && context.deadline().is_none());
+    /// ```
+    #[must_use]
+    pub fn derive(&self, change: impl FnOnce(&mut Parts)) -> Self {
+        let mut parts = self.shared.parts.clone();
+        change(&mut parts);
+        Self::sealed(parts, self.shared.tenant.clone())
+    }
+
+    fn sealed(parts: Parts, tenant: OnceLock<TenantId>) -> Self {
+        Self { shared: Arc::new(Shared { parts, tenant, has_panicked: AtomicBool::new(false) }) }
+    }
+
+    /// The id of this request; hops that trust each other keep it.
     pub fn request_id(&self) -> &RequestId {
         &self.shared.parts.request_id
     }
@@ -107,6 +133,17 @@ impl RequestContext {
     /// Whose call it is, once that is decided.
     pub fn tenant(&self) -> Option<&TenantId> {
         self.shared.tenant.get()
+    }
+
+    /// Notes that code which worked on this call panicked after its answer had begun, where nothing else can tell those
+    /// further out: the log, the metrics.
+    pub fn note_panic(&self) {
+        self.shared.has_panicked.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a panic was [noted](Self::note_panic).
+    pub fn has_panicked(&self) -> bool {
+        self.shared.has_panicked.load(Ordering::Relaxed)
     }
 
     /// Decides whose call it is, for every holder of this context.
@@ -159,7 +196,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::{Parts, RequestContext, TenantConflict};
-    use crate::{RequestId, TenantId, TraceContext};
+    use crate::{RequestId, TenantId, TraceContext, Trust};
 
     fn context() -> RequestContext {
         let trace = TraceContext::root([1; 16], [1; 8]);
@@ -181,6 +218,18 @@ mod tests {
         assert_eq!(conflict, TenantConflict { decided: acme.clone(), refused: globex });
         assert_eq!(conflict.to_string(), "the call belongs to tenant acme, not to globex");
         assert_eq!(context.tenant(), Some(&acme));
+    }
+
+    #[test]
+    fn what_is_derived_keeps_the_tenant_and_is_apart_from_then_on() {
+        let (context, acme) = (context(), TenantId::parse("acme").unwrap());
+        let before = context.derive(|_| ());
+        context.set_tenant(acme.clone()).unwrap();
+        let after = context.derive(|parts| parts.trust = Trust::Trusted);
+        assert_eq!((before.tenant(), after.tenant()), (None, Some(&acme)));
+        assert!(after.trust().is_trusted() && !context.trust().is_trusted());
+        after.note_panic();
+        assert!(after.has_panicked() && !context.has_panicked());
     }
 
     #[test]

@@ -11,11 +11,11 @@ const MAX_LENGTH: usize = 128;
 /// How long a UUID is in its usual form, `01890a5d-ac96-774b-bcce-b302099a8057`.
 const UUID_LENGTH: u8 = 36;
 
-/// The id of one call at one hop: a UUIDv7 of our own, or a trusted caller's word.
+/// The id of one request: a UUIDv7 of our own, or a trusted caller's word for it.
 ///
 /// Kept in place, 129 bytes, without a heap allocation. A text of up to 128 letters, digits and `-_.~:/+=@` is an id;
-/// anything else is refused by [`parse`](Self::parse), so an id can be put into a header, a log line, a URL query
-/// or a file name as it is.
+/// anything else is refused by [`parse`](Self::parse), so an id can be put into a header and a log line as it is. It is
+/// not safe in a path or a URL without encoding: `/`, `+` and `=` are allowed, because Base64 has them.
 ///
 /// ```
 /// use mainstay_core::RequestId;

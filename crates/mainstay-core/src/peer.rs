@@ -18,8 +18,7 @@ pub struct Peer {
 
 /// Whether the peer is one of ours: decided once, by its address against the configured networks.
 ///
-/// It decides together whether the peer's request id is adopted, its trace continued, its forwarding headers, its
-/// tenant and its timeout believed.
+/// It decides together whose request id is adopted, whose trace continued, whose longer timeout granted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Trust {
     /// The peer is in a configured network: what it says about the call is believed.

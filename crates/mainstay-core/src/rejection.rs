@@ -72,7 +72,7 @@ impl Rejection {
 
 impl Reason {
     /// Every reason, for tables and tests.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: &'static [Self] = &[
         Self::Invalid,
         Self::Forbidden,
         Self::Conflict,
@@ -124,6 +124,23 @@ mod tests {
 
     #[test]
     fn every_reason_has_a_name_of_its_own() {
+        // Exhaustive on purpose: a new reason does not compile before it stands here and in `ALL`.
+        let place = |reason: Reason| match reason {
+            Reason::Invalid => 0,
+            Reason::Forbidden => 1,
+            Reason::Conflict => 2,
+            Reason::TooLarge => 3,
+            Reason::Unsupported => 4,
+            Reason::RateLimited => 5,
+            Reason::Overloaded => 6,
+            Reason::Unavailable => 7,
+            Reason::DeadlineExceeded => 8,
+            Reason::Internal => 9,
+        };
+        assert_eq!(
+            Reason::ALL.iter().map(|reason| place(*reason)).collect::<Vec<_>>(),
+            (0..10).collect::<Vec<_>>()
+        );
         let names: HashSet<_> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
         assert_eq!(names.len(), Reason::ALL.len());
         assert!(names.iter().all(|name| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')));

@@ -4,12 +4,12 @@ use std::error::Error;
 use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
 
-/// The longest tenant name, in bytes: that of a DNS label, so that a tenant can be a host's first label.
+/// The longest tenant name, in bytes: as long as a label of a host's name.
 const MAX_LENGTH: usize = 63;
 
 /// The tenant that a call belongs to: 1 to 63 letters, digits, `-`, `_` or `.`, not beginning with a mark.
 ///
-/// A parsed value is safe in a log line, a metric label, a path and a header. It says nothing on whether such a tenant
+/// Names are compared as they are written: `ACME` is not `acme`. A parsed value is safe in a log line, a metric label, a path and a header. It says nothing on whether such a tenant
 /// exists: that is for the application to decide. Cloning is one atomic increment.
 ///
 /// ```

@@ -62,18 +62,16 @@ pub struct InvalidTraceparent(());
 impl TraceContext {
     /// The flag that says that the caller may have recorded the trace.
     const SAMPLED: u8 = 0b01;
-    /// The flag (level 2) that says that the trace id's last seven bytes are random.
-    const RANDOM: u8 = 0b10;
 
     /// Begins a trace. Random bytes that are all zero, which stand for "none", have their last bit set.
     ///
-    /// A trace that begins here is marked as not sampled: the sampler, where there is one, decides.
+    /// It is marked as not sampled, which a sampler changes with [`with_sampled`](Self::with_sampled).
     pub fn root(trace_id: [u8; 16], span_id: [u8; 8]) -> Self {
         Self {
             trace_id: TraceId(not_zero(trace_id)),
             span_id: SpanId(not_zero(span_id)),
             parent: None,
-            flags: Self::RANDOM,
+            flags: 0,
             state: None,
         }
     }
@@ -92,9 +90,17 @@ impl TraceContext {
             trace_id,
             span_id: SpanId(not_zero(span_id)),
             parent: Some(parent),
-            flags: flags & (Self::SAMPLED | Self::RANDOM),
+            // The only flag of version 00: peers in use refuse others.
+            flags: flags & Self::SAMPLED,
             state: tracestate.and_then(clean_tracestate).map(Arc::from),
         })
+    }
+
+    /// Says whether the trace is recorded: what a sampler decided.
+    #[must_use]
+    pub const fn with_sampled(mut self, sampled: bool) -> Self {
+        self.flags = if sampled { Self::SAMPLED } else { 0 };
+        self
     }
 
     /// The id of the whole trace.
@@ -276,7 +282,7 @@ mod tests {
     #[test]
     fn a_trace_is_continued_with_our_own_span_and_the_known_flags_only() {
         let here = continued("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-ff").unwrap();
-        assert_eq!(here.traceparent().as_str(), "00-0af7651916cd43dd8448eb211c80319c-abababababababab-03");
+        assert_eq!(here.traceparent().as_str(), "00-0af7651916cd43dd8448eb211c80319c-abababababababab-01");
         assert_eq!(here.parent_span_id().unwrap().to_string(), "b7ad6b7169203331");
         assert!(here.is_sampled());
     }
@@ -324,8 +330,9 @@ mod tests {
     #[test]
     fn a_new_trace_is_never_the_zero_trace_and_not_sampled() {
         let root = TraceContext::root([0; 16], [0; 8]);
-        assert_eq!(root.traceparent().as_str(), "00-00000000000000000000000000000001-0000000000000001-02");
+        assert_eq!(root.traceparent().as_str(), "00-00000000000000000000000000000001-0000000000000001-00");
         assert!(!root.is_sampled());
+        assert!(root.with_sampled(true).traceparent().as_str().ends_with("-01"));
     }
 
     proptest! {

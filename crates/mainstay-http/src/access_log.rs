@@ -20,8 +20,12 @@
 //! | `outcome`, `reason` | an [`Outcome`]'s name, and why a layer of ours refused the call |
 //! | `time_to_first_byte_ms`, `duration_ms` | to the response's headers, and to the end |
 //!
-//! The level is error for what is our fault (an outcome of failed or panicked, a status of 500 and above, gRPC's UNKNOWN,
-//! DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE and DATA_LOSS), info for everything else.
+//! A gRPC answer that ends without a status is logged with UNKNOWN, which is what its caller sees; one that is abandoned,
+//! with CANCELLED. A method that is none of the known ones is `_OTHER`, its text `http.request.method_original`.
+//!
+//! The level is warn for calls that a layer of ours refused for want of time or room, since strangers can provoke those;
+//! else error for what is our fault (an outcome of failed or panicked, a status of 500 and above, gRPC's UNKNOWN,
+//! DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE and DATA_LOSS); else info.
 //!
 //! The layer refuses nothing, and changes neither the request nor the answer. Where the event's target is switched off it
 //! records nothing. It allocates nothing of its own; where a [`RequestContext`] is present it reads the clock once for the
@@ -109,7 +113,6 @@ impl<S, B, ResB> Service<Request<B>> for AccessLog<S>
 where
     S: Service<Request<B>, Response = Response<ResB>>,
     ResB: Body,
-    ResB::Error: 'static,
 {
     type Response = Response<LoggedBody<ResB>>;
     type Error = S::Error;
@@ -119,8 +122,8 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        let record = (self.enabled && Record::is_wanted()).then(|| Record::begin(&request));
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let record = (self.enabled && Record::is_wanted()).then(|| Record::begin(&mut request));
         AccessLogFuture { inner: self.inner.call(request), record }
     }
 }

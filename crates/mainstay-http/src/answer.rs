@@ -11,6 +11,11 @@ use mainstay_core::{Outcome, Reason, Rejection, RequestContext};
 use crate::headers::{GRPC_MESSAGE, GRPC_RETRY_PUSHBACK_MS, GRPC_STATUS};
 use crate::problem::Problem;
 
+/// The outcome of a call that a layer of ours answered, in the answer's extensions. A type of its own, so that no handler
+/// decides by accident what the log says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ended(pub(crate) Outcome);
+
 /// In what form a caller expects its answer. Read off the request before the request is given away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
@@ -52,7 +57,7 @@ impl Form {
 /// assert_eq!((answer.status().as_u16(), &answer.headers()["grpc-status"]), (200, &"14".parse().unwrap()));
 /// ```
 ///
-/// The answer's extensions carry the call's [`Outcome`], which the access log reads.
+/// The answer carries the call's [`Outcome`], which the access log reads.
 pub fn refuse(rejection: &Rejection, form: Form, context: Option<&RequestContext>) -> Response<Bytes> {
     let (status, grpc_code) = codes(rejection.reason);
     let mut answer = match form {
@@ -67,7 +72,7 @@ pub fn refuse(rejection: &Rejection, form: Form, context: Option<&RequestContext
             problem.to_response(form, context)
         }
     };
-    answer.extensions_mut().insert(Outcome::of_rejection(rejection.reason));
+    answer.extensions_mut().insert(Ended(Outcome::of_rejection(rejection.reason)));
     answer
 }
 
@@ -114,7 +119,7 @@ fn grpc_message(text: &str) -> HeaderValue {
 
 /// `Retry-After` counts whole seconds: rounded up, so that nobody comes back too early.
 fn whole_seconds(length: Duration) -> u64 {
-    length.as_secs() + u64::from(length.subsec_nanos() > 0)
+    length.as_secs().saturating_add(u64::from(length.subsec_nanos() > 0))
 }
 
 /// Whether the content type is gRPC's own: `application/grpc`, then nothing, `+format` or `;parameters`.
@@ -134,7 +139,7 @@ mod tests {
     use http::{Method, Request};
     use mainstay_core::{Outcome, Phase, Reason, Rejection};
 
-    use super::{Form, refuse};
+    use super::{Ended, Form, refuse};
 
     fn form(method: Method, content_type: &str) -> Form {
         let request =
@@ -157,7 +162,7 @@ mod tests {
 
     #[test]
     fn every_reason_has_an_error_status_in_both_protocols() {
-        for reason in Reason::ALL {
+        for reason in Reason::ALL.iter().copied() {
             let rejection = Rejection::new(reason, "no");
             let status = refuse(&rejection, Form::Http, None).status();
             assert!(status.is_client_error() || status.is_server_error(), "{reason} answers {status}");
@@ -175,6 +180,8 @@ mod tests {
         let head = refuse(&rejection, Form::HttpHead, None);
         assert_eq!(head.status(), 504);
         assert_eq!(head.headers()["content-type"], "application/problem+json");
+        let get = refuse(&rejection, Form::Http, None);
+        assert_eq!(head.headers()["content-length"], get.body().len().to_string());
         assert!(head.body().is_empty());
     }
 
@@ -184,13 +191,16 @@ mod tests {
             .with_retry_after(Duration::from_millis(1_001));
         let http = refuse(&rejection, Form::Http, None);
         assert_eq!(http.headers()["retry-after"], "2");
-        assert_eq!(http.extensions().get(), Some(&Outcome::Rejected(Reason::RateLimited)));
+        assert_eq!(http.extensions().get(), Some(&Ended(Outcome::Rejected(Reason::RateLimited))));
 
         let grpc = refuse(&rejection, Form::Grpc, None);
         assert_eq!(grpc.headers()["grpc-retry-pushback-ms"], "1001");
         assert_eq!(grpc.headers()["grpc-message"], "100 %25 used%0A");
 
         let late = refuse(&Rejection::new(Reason::DeadlineExceeded, "late"), Form::Http, None);
-        assert_eq!(late.extensions().get(), Some(&Outcome::TimedOut(Phase::Answer)));
+        assert_eq!(late.extensions().get(), Some(&Ended(Outcome::TimedOut(Phase::Answer))));
+
+        let never = Rejection::new(Reason::Overloaded, "never").with_retry_after(Duration::MAX);
+        assert_eq!(refuse(&never, Form::Http, None).headers()["retry-after"], u64::MAX.to_string());
     }
 }

@@ -8,27 +8,35 @@
 //! # let _: DeadlineLayer = layer;
 //! ```
 //!
-//! The deadline is the [`RequestContext`]'s; without a context, [`DeadlineConfig::default`] from now. It covers the time
-//! until the response's headers: a body that streams on (server-sent events, a download) is not cut off.
+//! A layer has a limit of its own, [`DeadlineConfig::default`], and takes the [`RequestContext`]'s deadline where that comes
+//! first: one around a single route shortens it. [`DeadlineLayer::inherited`] has no limit of its own. What is covered is
+//! the time until the response's headers: a body that streams on (server-sent events, a download, a gRPC server stream)
+//! is not cut off.
 //!
 //! At the deadline the inner future is dropped, as if the client had gone away, and the answer is 504 for HTTP or a
 //! Trailers-only DEADLINE_EXCEEDED for gRPC. A response that is ready at that very moment wins. A call whose deadline is
 //! past when it comes in is refused without being called. A handler that blocks its thread cannot be stopped.
 //!
 //! Unlike tonic's own timeout, which exists only under `tonic::transport::Server` and answers CANCELLED, this one works
-//! wherever the service is served. Unlike `tower_http::timeout`, which polls its timer first, a ready answer costs no
+//! wherever the service is served. Like `tokio::time::timeout`, it fires also for a handler that is always busy and uses up
+//! tokio's budget for cooperative tasks. Unlike `tower_http::timeout`, which polls its timer first, a ready answer costs no
 //! timer at all: it is registered when the inner future was pending for the first time. No allocation.
+//!
+//! # Panics
+//!
+//! When a call is pending on a tokio runtime without `enable_time`.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use garde::Validate;
 use http::{Request, Response};
-use mainstay_core::{Deadline, Reason, Rejection, RequestContext};
+use mainstay_core::{Deadline, Reason, Rejection, RequestContext, take_ready};
 use pin_project_lite::pin_project;
 use serde::{Deserialize, Serialize};
+use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tower_layer::Layer;
 use tower_service::Service;
@@ -51,16 +59,16 @@ pub struct DeadlineConfig {
 }
 
 /// Ends calls at their deadline. See the [module](self).
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct DeadlineLayer {
-    config: DeadlineConfig,
+    limit: Option<Duration>,
 }
 
 /// The service of [`DeadlineLayer`].
 #[derive(Clone, Debug)]
 pub struct DeadlineGuard<S> {
     inner: S,
-    default: Duration,
+    limit: Option<Duration>,
 }
 
 pin_project! {
@@ -72,7 +80,8 @@ pin_project! {
         inner: Option<F>,
         #[pin]
         timer: Option<Sleep>,
-        deadline: Deadline,
+        // None: nobody has set a limit.
+        deadline: Option<Deadline>,
         form: Form,
         context: Option<RequestContext>,
     }
@@ -103,9 +112,22 @@ fn not_shorter_than(default: Duration) -> impl FnOnce(&Duration, &()) -> garde::
 // === impl DeadlineLayer ===
 
 impl DeadlineLayer {
-    /// The layer with these settings; they matter only for calls without a context.
+    /// The layer with [`DeadlineConfig::default`] as its own limit.
     pub fn new(config: &DeadlineConfig) -> Self {
-        Self { config: config.clone() }
+        Self { limit: Some(config.default) }
+    }
+
+    /// The layer without a limit of its own: it keeps the context's deadline, and lets calls without one take for ever.
+    ///
+    /// For a stack whose [`ContextLayer`](crate::context::ContextLayer) decides, which may grant trusted callers more time.
+    pub const fn inherited() -> Self {
+        Self { limit: None }
+    }
+}
+
+impl Default for DeadlineLayer {
+    fn default() -> Self {
+        Self::new(&DeadlineConfig::default())
     }
 }
 
@@ -113,7 +135,7 @@ impl<S> Layer<S> for DeadlineLayer {
     type Service = DeadlineGuard<S>;
 
     fn layer(&self, inner: S) -> DeadlineGuard<S> {
-        DeadlineGuard { inner, default: self.config.default }
+        DeadlineGuard { inner, limit: self.limit }
     }
 }
 
@@ -121,7 +143,7 @@ impl<S> Layer<S> for DeadlineLayer {
 
 impl<S, B, ResB> Service<Request<B>> for DeadlineGuard<S>
 where
-    S: Service<Request<B>, Response = Response<ResB>>,
+    S: Service<Request<B>, Response = Response<ResB>> + Clone,
 {
     type Response = Response<AnswerBody<ResB>>;
     type Error = S::Error;
@@ -134,12 +156,18 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let form = Form::of(&request);
         let context = request.extensions().get::<RequestContext>().cloned();
-        let now = Instant::now().into_std();
-        let deadline = context
-            .as_ref()
-            .and_then(RequestContext::deadline)
-            .unwrap_or_else(|| Deadline::after(now, self.default));
-        let inner = (!deadline.is_past(now)).then(|| self.inner.call(request));
+        // Where a context was just made, its clock is read once for both.
+        let now = context.as_ref().map_or_else(|| Instant::now().into_std(), RequestContext::received_at);
+        let own = self.limit.map(|limit| Deadline::after(now, limit));
+        let inherited = context.as_ref().and_then(RequestContext::deadline);
+        let deadline = own.into_iter().chain(inherited).reduce(Deadline::earliest);
+        let inner = if deadline.is_some_and(|deadline| deadline.is_past(now)) {
+            // Nobody will call the instance that was made ready: what it reserved goes with it.
+            drop(take_ready(&mut self.inner));
+            None
+        } else {
+            Some(self.inner.call(request))
+        };
         DeadlineFuture { inner, timer: None, deadline, form, context }
     }
 }
@@ -158,11 +186,15 @@ where
             if let Poll::Ready(result) = inner.poll(cx) {
                 return Poll::Ready(result.map(|response| response.map(AnswerBody::inner)));
             }
+            let Some(deadline) = *this.deadline else {
+                return Poll::Pending;
+            };
             if this.timer.is_none() {
-                this.timer.set(Some(sleep_until(this.deadline.instant().into())));
+                this.timer.set(Some(sleep_until(deadline.instant().into())));
             }
             let timer = this.timer.as_mut().as_pin_mut().expect("set two lines above");
-            if timer.poll(cx).is_pending() {
+            // An inner future that has used up the task's budget would otherwise keep the timer pending for ever.
+            if pin!(unconstrained(timer)).poll(cx).is_pending() {
                 return Poll::Pending;
             }
             this.inner.set(None);
@@ -184,12 +216,15 @@ mod tests {
 
     use garde::Validate;
     use http::{Request, Response};
-    use mainstay_core::{Outcome, Phase};
+    use mainstay_core::{Deadline, Outcome, Parts, Phase, RequestContext, RequestId, TraceContext};
     use mainstay_testkit::contract::{Laws, http_layer_contract};
+    use mainstay_testkit::probe::Probe;
+    use tokio::task::consume_budget;
     use tokio::time::{Instant, sleep};
-    use tower::{Layer, ServiceExt, service_fn};
+    use tower::{Layer, Service, ServiceExt, service_fn};
 
     use super::{DeadlineConfig, DeadlineLayer};
+    use crate::answer::Ended;
     use crate::body::AnswerBody;
     use crate::context::ContextLayer;
 
@@ -207,7 +242,7 @@ mod tests {
         let late = answer_after(Duration::from_secs(11), Request::new(())).await;
         assert_eq!(started.elapsed(), Duration::from_secs(10));
         assert_eq!(late.status(), 504);
-        assert_eq!(late.extensions().get(), Some(&Outcome::TimedOut(Phase::Answer)));
+        assert_eq!(late.extensions().get(), Some(&Ended(Outcome::TimedOut(Phase::Answer))));
 
         let in_time = answer_after(Duration::from_secs(9), Request::new(())).await;
         assert_eq!(in_time.status(), 200);
@@ -241,6 +276,61 @@ mod tests {
         let answer = service.oneshot(grpc("0n")).await.unwrap();
         assert_eq!(answer.headers()["grpc-status"], "4");
         assert_eq!(started.elapsed(), Duration::from_millis(50));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_sooner_of_the_layers_own_limit_and_the_contexts_deadline_counts() {
+        let limit = |secs| DeadlineConfig { default: Duration::from_secs(secs), ..DeadlineConfig::default() };
+        let ended_after = async |outer: u64, inner: DeadlineLayer| {
+            let service = service_fn(async |_: Request<()>| {
+                sleep(Duration::from_secs(1_000)).await;
+                Ok::<_, Infallible>(Response::new(String::new()))
+            });
+            let started = Instant::now();
+            let service = ContextLayer::default().deadline(&limit(outer)).layer(inner.layer(service));
+            service.oneshot(Request::new(())).await.unwrap();
+            started.elapsed().as_secs()
+        };
+        assert_eq!(ended_after(10, DeadlineLayer::new(&limit(2))).await, 2);
+        assert_eq!(ended_after(2, DeadlineLayer::new(&limit(10))).await, 2);
+        assert_eq!(ended_after(3, DeadlineLayer::inherited()).await, 3);
+        let unlimited = service_fn(async |_: Request<()>| {
+            sleep(Duration::from_secs(1_000)).await;
+            Ok::<_, Infallible>(Response::new(String::new()))
+        });
+        let answer = DeadlineLayer::inherited().layer(unlimited).oneshot(Request::new(())).await.unwrap();
+        assert_eq!(answer.status(), 200);
+    }
+
+    #[tokio::test]
+    async fn a_handler_that_is_always_busy_is_ended_too() {
+        // Real time: a task that never waits would not let a paused clock move.
+        let service = service_fn(async |_: Request<()>| {
+            loop {
+                consume_budget().await;
+            }
+            #[expect(unreachable_code, reason = "says the type of an answer that never comes")]
+            Ok::<_, Infallible>(Response::new(String::new()))
+        });
+        let config = DeadlineConfig { default: Duration::from_millis(20), ..DeadlineConfig::default() };
+        let answer = DeadlineLayer::new(&config).layer(service).oneshot(Request::new(())).await.unwrap();
+        assert_eq!(answer.status(), 504);
+    }
+
+    #[tokio::test]
+    async fn a_call_that_is_refused_gives_back_what_was_reserved_for_it() {
+        let probe = Probe::new(|_: Request<()>| Ok(Response::new(String::new())));
+        let handle = probe.handle();
+        let mut service = DeadlineLayer::default().layer(probe);
+        let trace = TraceContext::root([1; 16], [2; 8]);
+        let now = Instant::now().into_std();
+        let parts =
+            Parts { deadline: Some(Deadline::at(now)), ..Parts::new(RequestId::v7(1, [0; 10]), trace, now) };
+        let mut request = Request::new(());
+        request.extensions_mut().insert(RequestContext::new(parts));
+        let answer = service.ready().await.unwrap().call(request).await.unwrap();
+        assert_eq!(answer.status(), 504);
+        assert_eq!((handle.calls(), handle.reserved()), (0, 0));
     }
 
     #[test]

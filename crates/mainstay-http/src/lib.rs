@@ -8,7 +8,7 @@
 //! | [`ContextLayer`](context::ContextLayer) | decides the [`RequestContext`](mainstay_core::RequestContext): ids, trace, peer, deadline; echoes the ids |
 //! | [`AccessLogLayer`](access_log::AccessLogLayer) | one event a request, exactly once, when the answer's last byte is handed over or dropped |
 //! | [`SecurityHeadersLayer`](security_headers::SecurityHeadersLayer) | helmet's headers on every answer but gRPC's; the handler's own value wins |
-//! | [`ProblemsLayer`](problem::ProblemsLayer) | errors leave as RFC 9457 problems that name the request id |
+//! | [`ProblemsLayer`](problem::ProblemsLayer) | problems of handlers and bare errors of routers leave as RFC 9457 problems that name the request id |
 //! | [`PanicGuardLayer`](panic_guard::PanicGuardLayer) | a panic in call, future or body becomes an answer and one event |
 //! | [`DeadlineLayer`](deadline::DeadlineLayer) | no answer before the deadline: the call is dropped, the caller gets 504 or DEADLINE_EXCEEDED |
 //!
@@ -41,11 +41,11 @@ pub mod answer;
 pub mod body;
 pub mod context;
 pub mod deadline;
+pub mod grpc_timeout;
 pub mod panic_guard;
 pub mod problem;
 pub mod propagate;
 pub mod security_headers;
-pub mod timeout;
 
 mod headers;
 #[cfg(test)]

@@ -17,8 +17,9 @@
 //!
 //! Before the headers the caller gets 500 or INTERNAL, with nothing of the panic's text. In the body the answer has begun:
 //! gRPC gets trailers that say INTERNAL, HTTP's connection (or HTTP/2 stream) is ended with [`BodyPanicked`], so that
-//! the client sees a broken transfer and not a complete one. What panicked is dropped and never polled again; a second
-//! panic while it is dropped, or while a call is dropped because its client went away, is caught too.
+//! the client sees a broken transfer and not a complete one. What panicked is dropped and never polled again; a panic
+//! while it is dropped, while a call is dropped because its client went away, or in the drop of a panic's own payload, is
+//! caught too, and so is one in a body's `size_hint` or `is_end_stream`.
 //!
 //! The event (target `mainstay::panic`, level error) has the panic's text as a field, the request id and the phase. The
 //! default panic hook still prints the location to standard error. With `panic = "abort"` nothing of this works.
@@ -28,6 +29,7 @@
 mod body;
 
 use std::any::Any;
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -38,7 +40,7 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::answer::{Form, refuse};
+use crate::answer::{Ended, Form, refuse};
 pub use body::{BodyPanicked, GuardedBody};
 
 /// Turns panics into answers. See the [module](self).
@@ -113,7 +115,7 @@ where
             context: request.extensions().get::<RequestContext>().cloned(),
         };
         let called = catch_unwind(AssertUnwindSafe(|| self.inner.call(request)));
-        let inner = called.map_err(|panic| about.report(&*panic, Phase::Answer)).ok();
+        let inner = called.map_err(|panic| about.report(panic, Phase::Answer)).ok();
         PanicGuardFuture { inner, about }
     }
 }
@@ -138,7 +140,7 @@ where
                     );
                 }
                 Err(panic) => {
-                    this.about.report(&*panic, Phase::Answer);
+                    this.about.report(panic, Phase::Answer);
                     drop_guarded(&mut this.inner, this.about, Phase::Answer);
                 }
             }
@@ -154,12 +156,12 @@ impl About {
         let rejection =
             Rejection::new(Reason::Internal, "the service failed while it worked on this request");
         let mut answer = refuse(&rejection, self.form, self.context.as_ref()).map(GuardedBody::written);
-        answer.extensions_mut().insert(Outcome::Panicked(Phase::Answer));
+        answer.extensions_mut().insert(Ended(Outcome::Panicked(Phase::Answer)));
         answer
     }
 
     /// One event for one panic; the text is a field, so that the log's writer escapes it.
-    fn report(&self, panic: &(dyn Any + Send), phase: Phase) {
+    fn report(&self, panic: Box<dyn Any + Send>, phase: Phase) {
         let text = panic
             .downcast_ref::<&'static str>()
             .copied()
@@ -168,13 +170,33 @@ impl About {
         let request_id = self.context.as_ref().map(|context| context.request_id().as_str());
         let phase = Outcome::Panicked(phase).as_str();
         tracing::error!(target: "mainstay::panic", request_id, outcome = phase, panic = text, "the service panicked");
+        drop_payload(panic);
+    }
+
+    /// The same for a panic in the body, of which those further out learn only from the context.
+    fn report_in_body(&self, panic: Box<dyn Any + Send>) {
+        if let Some(context) = &self.context {
+            context.note_panic();
+        }
+        self.report(panic, Phase::Stream);
     }
 }
 
 /// Drops what may panic in its own `drop`, and reports that too.
 fn drop_guarded<T>(slot: &mut Pin<&mut Option<T>>, about: &About, phase: Phase) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| slot.set(None))) {
-        about.report(&*panic, phase);
+        about.report(panic, phase);
+    }
+}
+
+/// A payload is any value, with a `drop` of its own.
+#[expect(
+    clippy::mem_forget,
+    reason = "a payload whose drop panics with another such payload must end somewhere"
+)]
+fn drop_payload(panic: Box<dyn Any + Send>) {
+    if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+        mem::forget(second);
     }
 }
 

@@ -25,7 +25,7 @@ mod layer;
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use mainstay_core::RequestContext;
 use serde::Serialize;
@@ -57,7 +57,7 @@ impl Problem {
         Self(Box::new(Inner {
             status,
             kind: Cow::Borrowed("about:blank"),
-            title: status.canonical_reason().map(Cow::Borrowed),
+            title: None,
             detail: None,
             members: Map::new(),
             headers: Vec::new(),
@@ -95,7 +95,7 @@ impl Problem {
         self
     }
 
-    /// One more header of the answer, for example `retry-after`.
+    /// One more header of the answer, for example `retry-after`; a name may come several times.
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.0.headers.push((name, value));
@@ -111,13 +111,18 @@ impl Problem {
     ///
     /// With a context the body names the request: `request_id`, and, when that is a UUID, `instance` as its URN.
     pub fn to_response(&self, form: Form, context: Option<&RequestContext>) -> Response<Bytes> {
-        let body = if form == Form::HttpHead { Bytes::new() } else { self.body(context) };
-        let mut response = Response::new(body);
+        let body = self.body(context);
+        let length = body.len();
+        let mut response = Response::new(if form == Form::HttpHead { Bytes::new() } else { body });
         *response.status_mut() = self.0.status;
         let headers = response.headers_mut();
+        if form == Form::HttpHead {
+            // As GET would say it (RFC 9110, section 8.6); for GET the server says it itself.
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        }
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         for (name, value) in &self.0.headers {
-            headers.insert(name.clone(), value.clone());
+            headers.append(name.clone(), value.clone());
         }
         response
     }
@@ -126,7 +131,7 @@ impl Problem {
         let request_id = context.map(|context| context.request_id().as_str());
         let body = Body {
             kind: &self.0.kind,
-            title: self.0.title.as_deref(),
+            title: self.0.title.as_deref().or_else(|| self.0.status.canonical_reason()),
             status: self.0.status.as_u16(),
             detail: self.0.detail.as_deref(),
             instance: request_id.filter(|id| is_uuid(id)).map(|id| format!("urn:uuid:{id}")),

@@ -25,22 +25,22 @@
 
 use std::task::{Context, Poll};
 
-use http::header::Entry;
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
-use mainstay_core::RequestContext;
+use mainstay_core::{RequestContext, TenantId};
 use tokio::time::Instant;
 use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::answer::is_grpc;
+use crate::grpc_timeout;
 use crate::headers::{GRPC_TIMEOUT, TRACEPARENT, TRACESTATE, X_CORRELATION_ID, X_REQUEST_ID, X_TENANT_ID};
-use crate::timeout::format_grpc_timeout;
 
 /// Writes the [`RequestContext`] in a request's extensions into its headers.
 ///
-/// `x-request-id`, `x-correlation-id`, `traceparent` (our span as the parent), `tracestate`, `x-tenant-id` where a tenant
-/// is decided, and for gRPC the time that is left as `grpc-timeout`, rounded down. A header that is there already stays:
-/// what the caller says explicitly wins. A request without a context passes as it is.
+/// `x-request-id`, `x-correlation-id`, `traceparent` (our span as the parent), `tracestate`, `x-tenant-id`, and for gRPC
+/// the time that is left as `grpc-timeout`, rounded down, unless the request asks for less. What is there already is
+/// replaced, and removed where the context knows nothing: a gateway that forwards a stranger's request must not lend it
+/// our trust. To send something else, [derive](RequestContext::derive) the context. A request without one passes as it is.
 ///
 /// Wraps a client's service and leaves its errors and its response alone. Allocates the text of each header it adds. Use
 /// it towards your own services; a third party need not learn your tenants.
@@ -93,29 +93,30 @@ where
 }
 
 fn write(context: &RequestContext, headers: &mut HeaderMap) {
-    add(headers, X_REQUEST_ID, context.request_id().as_str());
-    add(headers, X_CORRELATION_ID, context.correlation_id().as_str());
-    if !headers.contains_key(TRACEPARENT) {
-        add(headers, TRACEPARENT, context.trace().traceparent().as_str());
-        // The state belongs to the parent above it: never beside somebody else's.
-        headers.remove(TRACESTATE);
-        if let Some(state) = context.trace().state() {
-            add(headers, TRACESTATE, state);
-        }
-    }
-    if let Some(tenant) = context.tenant() {
-        add(headers, X_TENANT_ID, tenant.as_str());
-    }
+    set(headers, X_REQUEST_ID, Some(context.request_id().as_str()));
+    set(headers, X_CORRELATION_ID, Some(context.correlation_id().as_str()));
+    set(headers, TRACEPARENT, Some(context.trace().traceparent().as_str()));
+    set(headers, TRACESTATE, context.trace().state());
+    set(headers, X_TENANT_ID, context.tenant().map(TenantId::as_str));
     if let Some(deadline) = context.deadline().filter(|_| is_grpc(headers)) {
-        add(headers, GRPC_TIMEOUT, &format_grpc_timeout(deadline.remaining(Instant::now().into_std())));
+        let left = deadline.remaining(Instant::now().into_std());
+        let asked = headers.get(GRPC_TIMEOUT).and_then(|value| grpc_timeout::parse(value.as_bytes()));
+        let allowed = asked.map_or(left, |asked| asked.min(left));
+        set(headers, GRPC_TIMEOUT, Some(&grpc_timeout::format(allowed)));
     }
 }
 
-fn add(headers: &mut HeaderMap, name: HeaderName, value: &str) {
-    if let Entry::Vacant(place) = headers.entry(name) {
-        place.insert(
-            HeaderValue::from_str(value).expect("ids, traces, tenants and times are printable ASCII"),
-        );
+/// What the context does not know is not sent: a header that is there may be a stranger's, forwarded.
+fn set(headers: &mut HeaderMap, name: HeaderName, value: Option<&str>) {
+    match value {
+        Some(value) => {
+            let value =
+                HeaderValue::from_str(value).expect("ids, traces, tenants and times are printable ASCII");
+            headers.insert(name, value);
+        }
+        None => {
+            headers.remove(name);
+        }
     }
 }
 
@@ -170,15 +171,37 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_the_caller_set_explicitly_wins() {
-        let request =
-            Request::builder().header("x-request-id", "own").header("traceparent", "own").body(()).unwrap();
-        let headers = sent(request).await;
-        assert_eq!(
-            (&headers["x-request-id"], &headers["traceparent"]),
-            (&"own".parse().unwrap(), &"own".parse().unwrap())
-        );
-        assert!(!headers.contains_key("tracestate"));
+    async fn a_strangers_headers_are_not_lent_our_trust() {
+        let trace = TraceContext::root([1; 16], [2; 8]);
+        let context = RequestContext::new(Parts::new(
+            RequestId::parse(b"r-2").unwrap(),
+            trace,
+            Instant::now().into_std(),
+        ));
+        let mut forwarded = Request::builder()
+            .header("x-request-id", "forged")
+            .header("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+            .header("tracestate", "forged=1")
+            .header("x-tenant-id", "victim")
+            .body(())
+            .unwrap();
+        forwarded.extensions_mut().insert(context);
+        let client = service_fn(async |request: Request<()>| {
+            Ok::<_, Infallible>(Response::new(request.headers().clone()))
+        });
+        let headers = PropagateLayer::new().layer(client).oneshot(forwarded).await.unwrap().into_body();
+        assert_eq!(headers["x-request-id"], "r-2");
+        assert_eq!(headers["traceparent"], "00-01010101010101010101010101010101-0202020202020202-00");
+        assert!(!headers.contains_key("tracestate") && !headers.contains_key("x-tenant-id"), "{headers:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_grpc_call_may_ask_for_less_time_than_is_left_and_not_for_more() {
+        for (asked, sent_as) in [("1S", "1000000u"), ("99999999H", "1500000u"), ("nonsense", "1500000u")] {
+            let grpc =
+                Request::builder().header("content-type", "application/grpc").header("grpc-timeout", asked);
+            assert_eq!(sent(grpc.body(()).unwrap()).await["grpc-timeout"], sent_as, "{asked}");
+        }
     }
 
     #[tokio::test]

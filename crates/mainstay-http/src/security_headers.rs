@@ -17,8 +17,11 @@
 //! where the [`RequestContext`]'s scheme is encrypted, since over plain HTTP the first is ignored (RFC 6797, section 7.2)
 //! and the second breaks local development.
 //!
+//! Whether a connection is encrypted is what the listener says of it ([`Peer::encrypted`](mainstay_core::Peer)); a proxy's
+//! `X-Forwarded-Proto` is not read yet, so behind a proxy that ends TLS neither of the two is sent.
+//!
 //! The layer refuses nothing. It stands outside whatever writes answers of its own, so that those have the headers too. It
-//! allocates what the response's own map needs to hold them, at most once.
+//! grows the response's own map at most once, which is two allocations.
 
 use std::error::Error;
 use std::fmt::{self, Display, Formatter};
@@ -88,8 +91,9 @@ pub struct StrictTransportSecurity {
     /// Whether subdomains are meant too. True by default.
     #[garde(skip)]
     pub include_sub_domains: bool,
-    /// Whether browsers may build the host into their lists; hard to take back. False by default.
-    #[garde(skip)]
+    /// Whether browsers may build the host into their lists; hard to take back. False by default. The lists take only hosts
+    /// with at least a year and all subdomains.
+    #[garde(custom(may_preload(self)))]
     pub preload: bool,
 }
 
@@ -164,6 +168,19 @@ fn is_header_value(text: &str, (): &()) -> garde::Result {
     match HeaderValue::from_str(text) {
         Ok(_) => Ok(()),
         Err(_) => Err(garde::Error::new("holds a line break or another character that no header may hold")),
+    }
+}
+
+fn may_preload(policy: &StrictTransportSecurity) -> impl FnOnce(&bool, &()) -> garde::Result {
+    const YEAR: u64 = 365 * 24 * 60 * 60;
+    let is_allowed = policy.max_age_seconds >= YEAR && policy.include_sub_domains;
+    move |preload, ()| {
+        if *preload && !is_allowed {
+            return Err(garde::Error::new(
+                "browsers' lists ask for max_age_seconds of a year and include_sub_domains",
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -266,8 +283,9 @@ where
 }
 
 fn set(headers: &mut HeaderMap, plan: &[(HeaderName, HeaderValue)]) {
-    // The map doubles as it grows: without this, three times on the way to twelve.
-    headers.reserve(plan.len());
+    // The map doubles as it grows: without this, three times on the way; with room for the ids and the content type that
+    // others set, once.
+    headers.reserve(plan.len() + 4);
     for (name, value) in plan {
         if let Entry::Vacant(place) = headers.entry(name) {
             place.insert(value.clone());

@@ -1,19 +1,19 @@
 //! How a service's `main` begins and ends: a runtime, a report on standard error, and an exit code that says what it was.
 
-use std::any::Any;
 use std::error::Error;
 use std::fmt::{self, Debug, Display, Formatter};
 use std::io::{self, Write};
+use std::iter;
 use std::process::ExitCode;
 
 use mainstay_config::ConfigError;
 
-/// What the body of a `main` returns to [`run`]; `?` works on every error.
+/// What the body of a `main` returns to [`run`]; `?` works on everything that is a [`std::error::Error`].
 pub type ExitResult = Result<(), Failure>;
 
 /// Why a service ended: a report for people, and the process's exit code.
 ///
-/// Made from any error. A [`ConfigError`] exits with 78 (`EX_CONFIG` of `sysexits.h`), anything else with 1.
+/// Made from any error. A [`ConfigError`], or an error that one caused, exits with 78 (`EX_CONFIG` of `sysexits.h`), anything else with 1.
 pub struct Failure {
     report: String,
     code: u8,
@@ -21,7 +21,8 @@ pub struct Failure {
 
 /// Runs a service's `main` on a tokio runtime with all its threads, and turns the result into an exit code.
 ///
-/// A failure's report goes to standard error as it is, without a backtrace. Tasks that still run at the end are dropped.
+/// A failure's report goes to standard error as it is, without a backtrace. Tasks that still run at the end are dropped, and
+/// blocking ones (`spawn_blocking`) are left behind: the process does not wait for them.
 ///
 /// ```
 /// let code = mainstay::run(async { Ok(()) });
@@ -32,10 +33,12 @@ pub fn run(main: impl Future<Output = ExitResult>) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return Failure::from(error).report_to(&mut io::stderr()),
     };
-    match runtime.block_on(main) {
+    let code = match runtime.block_on(main) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report_to(&mut io::stderr()),
-    }
+    };
+    runtime.shutdown_background();
+    code
 }
 
 // === impl Failure ===
@@ -55,18 +58,21 @@ impl Failure {
 
 impl<E: Error + 'static> From<E> for Failure {
     fn from(error: E) -> Self {
-        let any: &dyn Any = &error;
-        if let Some(config) = any.downcast_ref::<ConfigError>() {
-            return Self { report: config.to_string(), code: config.exit_code() };
+        let config = chain(&error).find_map(|error| error.downcast_ref::<ConfigError>());
+        if let Some(only) = config.filter(|_| error.source().is_none()) {
+            return Self { report: only.to_string(), code: only.exit_code() };
         }
-        let mut report = format!("error: {error}");
-        let mut source = error.source();
-        while let Some(cause) = source {
-            report.push_str(&format!("\n  because: {cause}"));
-            source = cause.source();
+        let texts: Vec<String> = chain(&error).map(ToString::to_string).collect();
+        Self {
+            report: format!("error: {}", texts.join("\n  because: ")),
+            code: config.map_or(1, ConfigError::exit_code),
         }
-        Self { report, code: 1 }
     }
+}
+
+/// The error and what caused it, outermost first.
+fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    iter::successors(Some(error), |&error| error.source())
 }
 
 impl Display for Failure {
@@ -86,16 +92,49 @@ mod tests {
     use std::io;
 
     use super::Failure;
-    use crate::config::Loader;
+    use crate::config::{ConfigError, Loader};
     use crate::telemetry::TelemetryConfig;
 
     #[test]
     fn a_mistake_in_the_configuration_has_its_own_exit_code_and_its_whole_report() {
-        let loader = Loader::new("test").profiles(&["development"]).profile(Some("prod".to_owned()));
-        let error = loader.environment::<&str, &str>([]).load::<TelemetryConfig>().map(drop).unwrap_err();
-        let expected = error.to_string();
-        let failure = Failure::from(error);
+        let load = || {
+            let loader = Loader::new("test").profiles(&["development"]).profile(Some("prod".to_owned()));
+            loader.environment::<&str, &str>([]).load::<TelemetryConfig>().map(drop).unwrap_err()
+        };
+        let expected = load().to_string();
+        let caused = Failure::from(Wrapped(load()));
+        assert_eq!(
+            (caused.code(), caused.to_string()),
+            (78, format!("error: cannot start\n  because: {expected}"))
+        );
+        let failure = Failure::from(load());
         assert_eq!((failure.code(), failure.to_string()), (78, expected));
+    }
+
+    #[derive(Debug)]
+    struct Wrapped(ConfigError);
+
+    impl std::fmt::Display for Wrapped {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("cannot start")
+        }
+    }
+
+    impl std::error::Error for Wrapped {
+        fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+            Some(&self.0)
+        }
+    }
+
+    #[test]
+    fn the_end_does_not_wait_for_a_blocking_task() {
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        let code = super::run(async move {
+            tokio::task::spawn_blocking(move || held.recv());
+            Ok(())
+        });
+        assert_eq!(format!("{code:?}"), format!("{:?}", std::process::ExitCode::SUCCESS));
+        drop(release);
     }
 
     #[test]

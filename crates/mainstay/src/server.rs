@@ -17,7 +17,7 @@
 //! | 1 | context | everything else reads what it decides, and its ids belong on every answer |
 //! | 2 | access log | it must see whatever any other layer answered |
 //! | 3 | security headers | answers of the layers further in need them too |
-//! | 4 | problems | it completes what the router and the handlers answer |
+//! | 4 | problems | it completes the problems that handlers answer, and turns the router's bare 404 and 405 into problems |
 //! | 5 | panic guard | a panic's answer needs the headers and the line above |
 //! | 6 | deadline | innermost: only your service's own time counts |
 
@@ -26,6 +26,7 @@ mod describe;
 use std::error::Error;
 use std::fmt::{self, Display, Formatter};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 use garde::Validate;
 use mainstay_http::access_log::{AccessLog, AccessLogConfig, AccessLogLayer};
@@ -63,11 +64,10 @@ pub struct ServerConfig {
 /// Cloning is cheap: settings are shared, and so is the state of every service that it makes.
 #[derive(Clone, Debug)]
 pub struct ServerStack {
-    config: ServerConfig,
+    config: Arc<ServerConfig>,
     context: ContextLayer,
     access_log: AccessLogLayer,
     security_headers: SecurityHeadersLayer,
-    deadline: DeadlineLayer,
 }
 
 /// A service inside the whole [`ServerStack`].
@@ -91,8 +91,7 @@ pub fn stack(config: &ServerConfig) -> Result<ServerStack, StackError> {
         access_log: AccessLogLayer::new(&config.access_log),
         security_headers: SecurityHeadersLayer::new(&config.security_headers)
             .expect("the settings were checked above"),
-        deadline: DeadlineLayer::new(&config.deadline),
-        config: config.clone(),
+        config: Arc::new(config.clone()),
     })
 }
 
@@ -131,7 +130,7 @@ impl<S> Layer<S> for ServerStack {
     type Service = Server<S>;
 
     fn layer(&self, service: S) -> Server<S> {
-        let service = self.deadline.layer(service);
+        let service = DeadlineLayer::inherited().layer(service);
         let service = PanicGuardLayer::new().layer(service);
         let service = ProblemsLayer::new().layer(service);
         let service = self.security_headers.layer(service);

@@ -1,7 +1,5 @@
 //! The body that knows when an answer has ended.
 
-use std::any::Any;
-use std::error::Error;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -10,7 +8,6 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 use super::Record;
-use crate::panic_guard::BodyPanicked;
 
 pin_project! {
     /// The service's body as it is, watched for its end.
@@ -31,11 +28,7 @@ impl<B> LoggedBody<B> {
     }
 }
 
-impl<B> Body for LoggedBody<B>
-where
-    B: Body,
-    B::Error: 'static,
-{
+impl<B: Body> Body for LoggedBody<B> {
     type Data = B::Data;
     type Error = B::Error;
 
@@ -58,8 +51,8 @@ where
                     // A server that knows the length does not poll again for the end.
                     frame.is_trailers() || this.inner.is_end_stream()
                 }
-                Some(Err(error)) => {
-                    record.body_failed(is_panic(error));
+                Some(Err(_)) => {
+                    record.body_failed();
                     // Logged as failed, not as ended.
                     *this.record = None;
                     return Poll::Ready(frame);
@@ -80,13 +73,4 @@ where
     fn size_hint(&self) -> SizeHint {
         self.inner.size_hint()
     }
-}
-
-/// Whether the error is the panic guard's, which stands further in and boxes its errors.
-fn is_panic<E: 'static>(error: &E) -> bool {
-    let error: &dyn Any = error;
-    error.is::<BodyPanicked>()
-        || error
-            .downcast_ref::<Box<dyn Error + Send + Sync>>()
-            .is_some_and(|error| error.is::<BodyPanicked>())
 }

@@ -1,22 +1,28 @@
 //! What is remembered of one request until it is logged, which happens exactly when this is dropped.
 
 use std::borrow::Cow;
-use std::sync::Once;
+use std::thread;
 use std::time::Duration;
 
-use http::header::USER_AGENT;
+use http::header::{CONTENT_LENGTH, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use http_body::Body;
 use mainstay_core::{Outcome, Phase, Reason, RequestContext};
 use tokio::time::Instant;
 use tracing::Level;
 
-use crate::headers::{GRPC_STATUS, X_REQUEST_ID};
+use crate::answer::{Ended, Form};
+use crate::context::LoggedOutside;
+use crate::headers::GRPC_STATUS;
 
 const TARGET: &str = "mainstay::access";
 
 /// The longest path and user agent that are logged, in bytes.
 const MAX_FIELD: usize = 1_024;
+
+/// gRPC's codes for what nobody said.
+const CANCELLED: u16 = 1;
+const UNKNOWN: u16 = 2;
 
 /// One request on its way to its one event.
 ///
@@ -25,6 +31,7 @@ const MAX_FIELD: usize = 1_024;
 #[derive(Debug)]
 pub(crate) struct Record {
     context: Option<RequestContext>,
+    form: Form,
     method: Method,
     uri: Uri,
     version: Version,
@@ -35,6 +42,8 @@ pub(crate) struct Record {
     grpc_status: Option<u16>,
     first_byte: Option<Duration>,
     bytes_sent: u64,
+    // How many bytes the body has, where that is known before.
+    length: Option<u64>,
     // What the log says if nothing more happens.
     outcome: Outcome,
     // What it says once the body has ended well.
@@ -53,13 +62,17 @@ impl Record {
     }
 
     /// Notes what the request says. Clones share the request's own buffers.
-    pub(super) fn begin<B>(request: &Request<B>) -> Self {
+    pub(super) fn begin<B>(request: &mut Request<B>) -> Self {
         let context = request.extensions().get::<RequestContext>().cloned();
+        if context.is_none() {
+            request.extensions_mut().insert(LoggedOutside);
+        }
         let started = context.as_ref().map_or_else(Instant::now, |context| context.received_at().into());
         Self {
             context,
+            form: Form::of(request),
             method: request.method().clone(),
-            uri: request.uri().clone(),
+            uri: original_uri(request).clone(),
             version: request.version(),
             user_agent: request.headers().get(USER_AGENT).cloned(),
             route: route_of(request),
@@ -68,6 +81,7 @@ impl Record {
             grpc_status: None,
             first_byte: None,
             bytes_sent: 0,
+            length: None,
             outcome: Outcome::Abandoned(Phase::Answer),
             outcome_at_end: Outcome::Complete,
         }
@@ -78,10 +92,9 @@ impl Record {
         self.first_byte = Some(self.started.elapsed());
         self.status = Some(response.status());
         self.grpc_status = grpc_status(response.headers());
-        if self.context.is_none() && response.headers().contains_key(X_REQUEST_ID) {
-            warn_of_order();
-        }
-        self.outcome_at_end = response.extensions().get().copied().unwrap_or(Outcome::Complete);
+        self.length = length_of(response);
+        self.outcome_at_end =
+            response.extensions().get().map_or(Outcome::Complete, |Ended(outcome)| *outcome);
         // Where nothing is to follow, the body is dropped unread although all is well.
         self.outcome = if self.has_no_body(response.status()) || response.body().is_end_stream() {
             self.outcome_at_end
@@ -98,6 +111,10 @@ impl Record {
     /// So many bytes of the body were taken.
     pub(super) fn sent(&mut self, bytes: usize) {
         self.bytes_sent += bytes as u64;
+        if self.length.is_some_and(|length| self.bytes_sent >= length) {
+            // A server that has written the length it announced asks for no more; trailers may still follow.
+            self.outcome = self.outcome_at_end;
+        }
     }
 
     /// The body's trailers were taken; gRPC's status is in them.
@@ -106,9 +123,8 @@ impl Record {
     }
 
     /// The body failed.
-    pub(super) fn body_failed(&mut self, panicked: bool) {
-        self.outcome =
-            if panicked { Outcome::Panicked(Phase::Stream) } else { Outcome::Failed(Phase::Stream) };
+    pub(super) fn body_failed(&mut self) {
+        self.outcome = Outcome::Failed(Phase::Stream);
     }
 
     /// The whole body was taken.
@@ -125,10 +141,31 @@ impl Record {
             || (self.method == Method::CONNECT && status.is_success())
     }
 
+    /// What is known only at the very end.
+    fn conclude(&mut self) {
+        if let (Outcome::Abandoned(phase), true) = (self.outcome, thread::panicking()) {
+            self.outcome = Outcome::Panicked(phase);
+        } else if self.context().is_some_and(RequestContext::has_panicked) {
+            self.outcome = Outcome::Panicked(Phase::Stream);
+        }
+        if self.form == Form::Grpc && self.status == Some(StatusCode::OK) {
+            let unsaid = if matches!(self.outcome, Outcome::Abandoned(_)) { CANCELLED } else { UNKNOWN };
+            self.grpc_status.get_or_insert(unsaid);
+        }
+    }
+
+    fn is_refused_for_want(&self) -> bool {
+        matches!(
+            self.outcome,
+            Outcome::TimedOut(_)
+                | Outcome::Rejected(Reason::RateLimited | Reason::Overloaded | Reason::Unavailable)
+        )
+    }
+
     fn is_our_fault(&self) -> bool {
         matches!(self.outcome, Outcome::Failed(_) | Outcome::Panicked(_))
             || self.status.is_some_and(|status| status.is_server_error())
-            || matches!(self.grpc_status, Some(2 | 4 | 12 | 13 | 14 | 15))
+            || matches!(self.grpc_status, Some(UNKNOWN | 4 | 12 | 13 | 14 | 15))
     }
 
     fn log(&self) {
@@ -138,7 +175,8 @@ impl Record {
                 tracing::event!(
                     target: TARGET,
                     $level,
-                    http.request.method = self.method.as_str(),
+                    http.request.method = known(&self.method).unwrap_or("_OTHER"),
+                    http.request.method_original = unknown(&self.method),
                     url.path = shortened(self.uri.path()),
                     http.route = route(&self.route),
                     http.response.status_code = self.status.map(|status| status.as_u16()),
@@ -160,7 +198,9 @@ impl Record {
                 )
             };
         }
-        if self.is_our_fault() {
+        if self.is_refused_for_want() {
+            event!(Level::WARN);
+        } else if self.is_our_fault() {
             event!(Level::ERROR);
         } else {
             event!(Level::INFO);
@@ -174,18 +214,27 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
+        self.conclude();
         self.log();
     }
 }
 
-/// An answer with an id to a request without a context: the layer that decides both stands further in.
-fn warn_of_order() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        tracing::warn!(
-            "the access log stands outside the context layer, so its lines lack ids: put it inside"
-        );
-    });
+/// How many bytes the answer announces, or its body knows.
+fn length_of<B: Body>(response: &Response<B>) -> Option<u64> {
+    let announced =
+        response.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    announced.or_else(|| response.body().size_hint().exact())
+}
+
+/// The methods that OpenTelemetry knows: anything else is of unbounded variety.
+fn known(method: &Method) -> Option<&str> {
+    const KNOWN: [&str; 10] =
+        ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"];
+    KNOWN.into_iter().find(|known| *known == method.as_str())
+}
+
+fn unknown(method: &Method) -> Option<&str> {
+    known(method).is_none().then(|| shortened(method.as_str()))
 }
 
 fn reason(outcome: Outcome) -> Option<Reason> {
@@ -194,6 +243,17 @@ fn reason(outcome: Outcome) -> Option<Reason> {
         Outcome::TimedOut(_) => Some(Reason::DeadlineExceeded),
         _ => None,
     }
+}
+
+/// The URI as the client sent it: axum's nested routers see only their part of the path.
+#[cfg(feature = "axum")]
+fn original_uri<B>(request: &Request<B>) -> &Uri {
+    request.extensions().get::<axum::extract::OriginalUri>().map_or_else(|| request.uri(), |uri| &uri.0)
+}
+
+#[cfg(not(feature = "axum"))]
+fn original_uri<B>(request: &Request<B>) -> &Uri {
+    request.uri()
 }
 
 #[cfg(feature = "axum")]

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::{Method, Request, Response};
 use http_body_util::{BodyExt, Empty};
 use mainstay_core::{Peer, RequestContext, TenantId};
-use mainstay_testkit::body::{Adversary, ScriptedBody, drain};
+use mainstay_testkit::body::{Adversary, ScriptedBody, drain, drain_at_most};
 use mainstay_testkit::contract::{Law, Laws, http_layer_contract};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -172,7 +172,7 @@ async fn what_an_inner_layer_answered_keeps_its_outcome() {
     service.oneshot(request(Method::GET, "/")).await.unwrap().into_body().collect().await.unwrap();
     let line = log.line();
     assert_eq!((&line["outcome"], &line["reason"]), (&json!("timed_out"), &json!("deadline_exceeded")));
-    assert_eq!(line["http.response.status_code"], 504);
+    assert_eq!((&line["http.response.status_code"], &line["level"]), (&json!(504), &json!("WARN")));
 }
 
 #[tokio::test]
@@ -181,7 +181,7 @@ async fn a_panic_in_the_body_is_told_apart_from_an_error() {
     let service =
         service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(Adversary::PanicsInPoll.body())));
     let service = AccessLogLayer::default().layer(PanicGuardLayer::new().layer(service));
-    let answer = service.oneshot(request(Method::GET, "/")).await.unwrap();
+    let answer = ContextLayer::default().layer(service).oneshot(request(Method::GET, "/")).await.unwrap();
     assert!(answer.into_body().collect().await.is_err());
     let lines = log.lines();
     assert_eq!(lines.len(), 2, "one for the panic, one for the request: {lines:#?}");
@@ -208,6 +208,100 @@ async fn standing_outside_the_context_layer_is_said_once() {
     }
     let warnings = log.lines().into_iter().filter(|line| line["level"] == "WARN").count();
     assert_eq!((warnings, log.lines().len()), (1, 3));
+}
+
+#[tokio::test]
+async fn a_server_that_stops_reading_at_the_announced_length_has_delivered_everything() {
+    // What hyper does over HTTP/1.1: it writes the length that it was told, and drops the body.
+    for (announced, adversary) in [(None, Adversary::ExactSize), (Some("5"), Adversary::Hangs)] {
+        let log = TestLog::start();
+        let service = service_fn(move |_: Request<()>| async move {
+            let mut answer = Response::new(adversary.body());
+            if let Some(length) = announced {
+                answer.headers_mut().insert("content-length", length.parse().unwrap());
+            }
+            Ok::<_, Infallible>(answer)
+        });
+        let answer =
+            AccessLogLayer::default().layer(service).oneshot(request(Method::GET, "/")).await.unwrap();
+        let frames = if announced.is_some() { 1 } else { 2 };
+        drain_at_most(pin!(answer.into_body()), frames).await;
+        assert_eq!(log.line()["outcome"], "complete", "{adversary:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_panic_that_passes_by_is_no_disconnect() {
+    let log = TestLog::start();
+    let service = service_fn(async |_: Request<()>| -> Result<Response<Empty<Bytes>>, Infallible> {
+        panic!("unguarded")
+    });
+    let call = AccessLogLayer::default().layer(service).oneshot(request(Method::GET, "/"));
+    assert!(tokio::spawn(call).await.is_err());
+    let line = log.line();
+    assert_eq!((&line["outcome"], &line["level"]), (&json!("panicked"), &json!("ERROR")));
+}
+
+#[tokio::test]
+async fn a_grpc_answer_without_a_status_is_logged_as_its_caller_sees_it() {
+    let grpc =
+        || Request::builder().method("POST").header("content-type", "application/grpc").body(()).unwrap();
+    for (adversary, reads, status) in [(Adversary::Empty, usize::MAX, 2), (Adversary::Hangs, 1, 1)] {
+        let log = TestLog::start();
+        let service =
+            service_fn(
+                move |_: Request<()>| async move { Ok::<_, Infallible>(Response::new(adversary.body())) },
+            );
+        let answer = AccessLogLayer::default().layer(service).oneshot(grpc()).await.unwrap();
+        drain_at_most(pin!(answer.into_body()), reads).await;
+        assert_eq!(log.line()["rpc.grpc.status_code"], status, "{adversary:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_grpc_body_that_panics_is_not_complete() {
+    let log = TestLog::start();
+    let service =
+        service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(Adversary::PanicsInPoll.body())));
+    let service = AccessLogLayer::default().layer(PanicGuardLayer::new().layer(service));
+    let grpc = Request::builder().method("POST").header("content-type", "application/grpc").body(()).unwrap();
+    let answer = ContextLayer::default().layer(service).oneshot(grpc).await.unwrap();
+    answer.into_body().collect().await.unwrap();
+    let lines = log.lines();
+    assert_eq!(
+        (&lines[1]["outcome"], &lines[1]["rpc.grpc.status_code"]),
+        (&json!("panicked_in_stream"), &json!(13))
+    );
+}
+
+#[tokio::test]
+async fn a_method_of_a_strangers_invention_does_not_fill_the_log() {
+    let log = TestLog::start();
+    let service =
+        service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new())));
+    let invented = Method::from_bytes(&[b'M'; 60_000]).unwrap();
+    drop(AccessLogLayer::default().layer(service).oneshot(request(invented, "/")).await);
+    let line = log.line();
+    assert_eq!(line["http.request.method"], "_OTHER");
+    assert_eq!(line["http.request.method_original"].as_str().unwrap().len(), 1_024);
+}
+
+#[cfg(feature = "axum")]
+#[tokio::test]
+async fn under_axum_the_route_and_the_whole_path_are_logged_also_in_a_nested_router() {
+    use axum::Router;
+    use axum::routing::get;
+
+    let log = TestLog::start();
+    let orders = Router::new().route("/orders/{id}", get(async || "one")).layer(AccessLogLayer::default());
+    let app = Router::new().nest("/api", orders);
+    let request = Request::builder().uri("/api/orders/7").body(axum::body::Body::empty()).unwrap();
+    app.oneshot(request).await.unwrap().into_body().collect().await.unwrap();
+    let line = log.line();
+    assert_eq!(
+        (&line["url.path"], &line["http.route"]),
+        (&json!("/api/orders/7"), &json!("/api/orders/{id}"))
+    );
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use mainstay_core::{
     CorrelationId, Deadline, Parts, Peer, RequestContext, RequestId, Scheme, TraceContext, Trust,
 };
@@ -14,8 +14,8 @@ use tokio::time::Instant;
 use super::Shared;
 use crate::answer::is_grpc;
 use crate::deadline::DeadlineConfig;
+use crate::grpc_timeout;
 use crate::headers::{GRPC_TIMEOUT, TRACEPARENT, TRACESTATE, X_CORRELATION_ID, X_REQUEST_ID};
-use crate::timeout::parse_grpc_timeout;
 
 const HTTP: Scheme = Scheme::plain("http");
 const HTTPS: Scheme = Scheme::encrypted("https");
@@ -95,12 +95,13 @@ fn time_allowed(headers: &HeaderMap, trust: Trust, config: &DeadlineConfig) -> D
     let most = if trust.is_trusted() { config.maximum } else { config.default };
     let asked = only(headers, &GRPC_TIMEOUT).filter(|_| is_grpc(headers));
     asked
-        .and_then(|value| parse_grpc_timeout(value.as_bytes()))
+        .and_then(|value| grpc_timeout::parse(value.as_bytes()))
         .map_or(config.default, |asked| asked.min(most))
 }
 
-/// Leaves exactly one `x-request-id` and `x-correlation-id`, the decided ones, where any were sent.
-pub(super) fn collapse_ids(headers: &mut HeaderMap, context: &RequestContext) {
+/// Makes the request's headers say what was decided, where they say anything: one id of each kind, and no trace that was
+/// not continued.
+pub(super) fn settle_headers(headers: &mut HeaderMap, context: &RequestContext) {
     for (name, id) in
         [(X_REQUEST_ID, context.request_id().as_str()), (X_CORRELATION_ID, context.correlation_id().as_str())]
     {
@@ -108,6 +109,22 @@ pub(super) fn collapse_ids(headers: &mut HeaderMap, context: &RequestContext) {
             headers.insert(name, id_value(id));
         }
     }
+    if context.trace().parent_span_id().is_none() {
+        headers.remove(TRACEPARENT);
+        headers.remove(TRACESTATE);
+    }
+}
+
+/// The networks in the form that addresses are compared in: IPv4 in IPv6's clothes becomes IPv4.
+pub(super) fn canonical(networks: &[IpNet]) -> Vec<IpNet> {
+    let plain = |network: &IpNet| match network {
+        IpNet::V6(mapped) if mapped.prefix_len() >= 96 => {
+            let address = mapped.addr().to_ipv4_mapped()?;
+            Some(IpNet::V4(Ipv4Net::new(address, mapped.prefix_len() - 96).ok()?))
+        }
+        _ => None,
+    };
+    networks.iter().map(|network| plain(network).unwrap_or(*network)).collect()
 }
 
 /// An id as a header's value. One allocation.

@@ -62,6 +62,7 @@ async fn a_request_of_a_stranger_gets_new_ids_whatever_it_says() {
     assert_eq!(uuid::Uuid::parse_str(id).unwrap().get_version_num(), 7);
     assert_eq!(seen.context.correlation_id().as_str(), id);
     assert_eq!(seen.context.trace().parent_span_id(), None);
+    assert!(!seen.request.contains_key("traceparent"), "an inner tracer would continue a stranger's trace");
     assert_eq!(seen.request["x-request-id"], id, "the handler must not see the refused id");
     assert_eq!(seen.request["x-correlation-id"], id);
     assert_eq!(
@@ -98,6 +99,14 @@ async fn insane_and_repeated_ids_are_replaced_even_from_a_trusted_peer() {
 
     let twice = send("10.1.2.3:4", &[("traceparent", PARENT), ("traceparent", PARENT)]).await;
     assert_eq!(twice.context.trace().parent_span_id(), None);
+}
+
+#[test]
+fn a_network_in_ipv6s_clothes_is_the_ipv4_network() {
+    let networks =
+        ["::ffff:10.0.0.0/104", "fd00::/8", "192.0.2.0/24"].map(|network| network.parse().unwrap());
+    let canonical = super::decide::canonical(&networks).iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(canonical, ["10.0.0.0/8", "fd00::/8", "192.0.2.0/24"]);
 }
 
 #[tokio::test]

@@ -53,6 +53,18 @@ impl<B> GuardedBody<B> {
     pub(super) fn written(text: Bytes) -> Self {
         Self { inner: None, written: Full::new(text), about: None }
     }
+
+    /// What the body says of itself, unless it panics instead.
+    fn guarded<T>(&self, ask: impl FnOnce() -> T) -> Option<T> {
+        let answer = catch_unwind(AssertUnwindSafe(ask));
+        answer
+            .map_err(|panic| {
+                if let Some(about) = &self.about {
+                    about.report_in_body(panic);
+                }
+            })
+            .ok()
+    }
 }
 
 impl<B> Body for GuardedBody<B>
@@ -76,7 +88,7 @@ where
         match catch_unwind(AssertUnwindSafe(|| inner.poll_frame(cx))) {
             Ok(polled) => polled.map(|frame| frame.map(|frame| frame.map_err(Into::into))),
             Err(panic) => {
-                about.report(&*panic, Phase::Stream);
+                about.report_in_body(panic);
                 drop_guarded(&mut this.inner, about, Phase::Stream);
                 Poll::Ready(Some(match about.form {
                     Form::Grpc => Ok(Frame::trailers(internal())),
@@ -88,14 +100,14 @@ where
 
     fn is_end_stream(&self) -> bool {
         match &self.inner {
-            Some(inner) => inner.is_end_stream(),
+            Some(inner) => self.guarded(|| inner.is_end_stream()).unwrap_or(false),
             None => self.written.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.inner {
-            Some(inner) => inner.size_hint(),
+            Some(inner) => self.guarded(|| inner.size_hint()).unwrap_or_default(),
             None => self.written.size_hint(),
         }
     }

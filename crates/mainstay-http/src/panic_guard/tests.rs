@@ -2,10 +2,13 @@
 
 use std::convert::Infallible;
 use std::future::{Future, pending};
-use std::pin::pin;
+use std::panic::panic_any;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::{Request, Response};
+use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Empty};
 use mainstay_core::{Outcome, Phase};
 use mainstay_testkit::body::{Adversary, Event, drain};
@@ -14,6 +17,7 @@ use serde_json::json;
 use tower::{Layer, Service, ServiceExt, service_fn};
 
 use super::PanicGuardLayer;
+use crate::answer::Ended;
 use crate::context::ContextLayer;
 use crate::test_log::TestLog;
 
@@ -30,7 +34,7 @@ async fn a_panic_in_the_future_is_a_plain_500_and_one_event_that_names_the_reque
     let service = ContextLayer::default().layer(PanicGuardLayer::new().layer(service));
     let answer = service.oneshot(Request::new(())).await.unwrap();
     assert_eq!(answer.status(), 500);
-    assert_eq!(answer.extensions().get(), Some(&Outcome::Panicked(Phase::Answer)));
+    assert_eq!(answer.extensions().get(), Some(&Ended(Outcome::Panicked(Phase::Answer))));
     let id = answer.headers()["x-request-id"].to_str().unwrap().to_owned();
     let body = String::from_utf8(answer.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap();
     assert!(!body.contains("hunter2"), "{body}");
@@ -111,10 +115,57 @@ async fn a_panic_in_the_drop_of_a_body_or_of_an_abandoned_call_does_not_reach_th
     });
     {
         let mut call = pin!(PanicGuardLayer::new().layer(service).oneshot(Request::new(())));
-        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        let mut cx = Context::from_waker(std::task::Waker::noop());
         assert!(call.as_mut().poll(&mut cx).is_pending());
     }
     assert_eq!(log.line()["panic"], "in drop");
+}
+
+#[tokio::test]
+async fn a_payload_that_panics_in_its_own_drop_does_not_reach_the_server() {
+    struct Payload(u8);
+    impl Drop for Payload {
+        fn drop(&mut self) {
+            if self.0 > 0 {
+                panic_any(Payload(self.0 - 1));
+            }
+        }
+    }
+
+    let service = service_fn(async |_: Request<()>| -> Answer { panic_any(Payload(2)) });
+    assert_eq!(PanicGuardLayer::new().layer(service).oneshot(Request::new(())).await.unwrap().status(), 500);
+}
+
+#[tokio::test]
+async fn a_body_that_panics_when_it_is_asked_about_itself_is_caught_and_noted() {
+    struct Talkative;
+    impl Body for Talkative {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            Poll::Ready(None)
+        }
+
+        fn is_end_stream(&self) -> bool {
+            panic!("in is_end_stream")
+        }
+
+        fn size_hint(&self) -> SizeHint {
+            panic!("in size_hint")
+        }
+    }
+
+    let log = TestLog::start();
+    let service = service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(Talkative)));
+    let answer = PanicGuardLayer::new().layer(service).oneshot(Request::new(())).await.unwrap();
+    assert!(!answer.body().is_end_stream());
+    assert_eq!(answer.body().size_hint().exact(), None);
+    let said: Vec<_> = log.lines().iter().map(|line| line["panic"].clone()).collect();
+    assert_eq!(said, ["in is_end_stream", "in size_hint"]);
 }
 
 #[tokio::test]

@@ -95,8 +95,8 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let response = ready!(this.inner.poll(cx))?;
-        Poll::Ready(Ok(match problem_of(&response, *this.form) {
+        let mut response = ready!(this.inner.poll(cx))?;
+        Poll::Ready(Ok(match problem_of(&mut response, *this.form) {
             Some(problem) => complete(response, &problem, *this.form, this.context.as_ref()),
             None => response.map(AnswerBody::inner),
         }))
@@ -104,18 +104,20 @@ where
 }
 
 /// The problem that this answer is, or should be.
-fn problem_of<B: Body>(response: &Response<B>, form: Form) -> Option<Problem> {
+fn problem_of<B: Body>(response: &mut Response<B>, form: Form) -> Option<Problem> {
     let status = response.status();
     if form == Form::Grpc || !(status.is_client_error() || status.is_server_error()) {
         return None;
     }
-    if let Some(problem) = response.extensions().get::<Problem>() {
-        return Some(problem.clone());
+    if let Some(mut problem) = response.extensions_mut().remove::<Problem>() {
+        // Something in between may have changed the status, and the body must not say another one.
+        problem.0.status = status;
+        return Some(problem);
     }
     // A size of exactly zero is known only of a body that is there as a whole: a stream says nothing.
     let says_nothing =
         response.body().size_hint().exact() == Some(0) && !response.headers().contains_key(CONTENT_TYPE);
-    (says_nothing && form == Form::Http).then(|| Problem::new(status))
+    says_nothing.then(|| Problem::new(status))
 }
 
 /// Puts the problem's body and type in place of what is there, and takes away what described the old body.
@@ -130,7 +132,12 @@ fn complete<B>(
         parts.headers.remove(stale);
     }
     let (written, body) = problem.to_response(form, context).into_parts();
-    parts.headers.extend(written.headers);
+    // The problem's own headers are there already, perhaps changed since: only what describes the body is set.
+    for described in [CONTENT_TYPE, CONTENT_LENGTH] {
+        if let Some(value) = written.headers.get(&described) {
+            parts.headers.insert(described, value.clone());
+        }
+    }
     Response::from_parts(parts, AnswerBody::written(body))
 }
 
@@ -209,9 +216,30 @@ mod tests {
             .body(Full::default())
             .unwrap();
         assert_eq!(answer_to(Method::GET, typed).await.0.headers["content-type"], "text/html");
+    }
 
-        let (parts, body) = answer_to(Method::HEAD, bare(StatusCode::NOT_FOUND)).await;
-        assert_eq!((parts.status, body.as_str()), (StatusCode::NOT_FOUND, ""));
+    #[tokio::test]
+    async fn head_gets_the_same_headers_as_get_and_no_body() {
+        let (get, text) = answer_to(Method::GET, bare(StatusCode::NOT_FOUND)).await;
+        let (head, nothing) = answer_to(Method::HEAD, bare(StatusCode::NOT_FOUND)).await;
+        assert_eq!(nothing, "");
+        assert_eq!(head.headers["content-type"], get.headers["content-type"]);
+        assert_eq!(head.headers["content-length"], text.len().to_string());
+    }
+
+    #[tokio::test]
+    async fn what_others_changed_on_the_way_is_kept() {
+        let challenge = |scheme: &'static str| (http::header::WWW_AUTHENTICATE, scheme.parse().unwrap());
+        let ((name, basic), (_, bearer)) = (challenge("Basic"), challenge("Bearer"));
+        let problem = Problem::new(StatusCode::UNAUTHORIZED).header(name.clone(), basic).header(name, bearer);
+        let mut answer = problem.to_response(crate::answer::Form::Http, None).map(Full::new);
+        answer.extensions_mut().insert(problem);
+        *answer.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        answer.headers_mut().insert("vary", "origin".parse().unwrap());
+        let (parts, body) = answer_to(Method::GET, answer).await;
+        assert_eq!(parts.headers.get_all("www-authenticate").iter().count(), 2);
+        assert_eq!(parts.headers["vary"], "origin");
+        assert!(body.contains(r#""status":503"#), "{body}");
     }
 
     #[tokio::test]

@@ -89,8 +89,7 @@ async fn every_setting_has_its_effect() {
     let config = SecurityHeadersConfig {
         content_security_policy: String::new(),
         strict_transport_security: StrictTransportSecurity {
-            max_age_seconds: 1,
-            include_sub_domains: false,
+            max_age_seconds: 63_072_000,
             preload: true,
             ..StrictTransportSecurity::default()
         },
@@ -98,7 +97,14 @@ async fn every_setting_has_its_effect() {
     };
     let sent = headers(layer(config.clone()), true, &[]).await;
     assert!(!sent.contains_key("content-security-policy"));
-    assert_eq!(sent["strict-transport-security"], "max-age=1; preload");
+    assert_eq!(sent["strict-transport-security"], "max-age=63072000; includeSubDomains; preload");
+
+    let short =
+        StrictTransportSecurity { max_age_seconds: 1, include_sub_domains: false, ..Default::default() };
+    let config = SecurityHeadersConfig { strict_transport_security: short.clone(), ..config };
+    assert_eq!(headers(layer(config.clone()), true, &[]).await["strict-transport-security"], "max-age=1");
+    let preload = StrictTransportSecurity { preload: true, ..short };
+    assert!(preload.validate().unwrap_err().to_string().starts_with("preload: browsers' lists ask for"));
 
     let without = StrictTransportSecurity { enabled: false, ..StrictTransportSecurity::default() };
     let config = SecurityHeadersConfig { strict_transport_security: without, ..config };

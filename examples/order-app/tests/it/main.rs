@@ -1,6 +1,6 @@
 //! The order service as its customers see it: a real database file, a real provider on loopback.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, its helpers too")]
 
 mod cancelling;
 mod database;
