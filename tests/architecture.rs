@@ -181,6 +181,23 @@ fn every_file_says_what_it_is_and_no_folder_hides_a_module_in_mod_rs() {
 }
 
 #[test]
+fn every_layer_has_its_line_in_the_matrix() {
+    let matrix = fs::read_to_string(root().join("tests/matrix.rs")).unwrap();
+    let sources =
+        files(".rs").into_iter().filter(|file| file.starts_with(root().join("crates/mainstay-http/src")));
+    let mut layers = 0;
+    for source in sources.map(|file| fs::read_to_string(file).unwrap()) {
+        let structs = source.lines().filter_map(|line| line.strip_prefix("pub struct "));
+        let names = structs.map(|line| line.split(|c: char| !c.is_alphanumeric()).next().unwrap());
+        for layer in names.filter(|name| name.ends_with("Layer")) {
+            layers += 1;
+            assert!(matrix.contains(&format!(": {layer}::")), "{layer} has no line in tests/matrix.rs");
+        }
+    }
+    assert!(layers >= 7, "only {layers} layers were found");
+}
+
+#[test]
 fn every_invariant_names_a_test_that_exists() {
     let text = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
     let sources: Vec<String> = files(".rs").iter().map(|file| fs::read_to_string(file).unwrap()).collect();
