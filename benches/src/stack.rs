@@ -14,24 +14,24 @@
 //! ```text
 //! | a request            | instructions | this layer | above bare | allocations | above bare | bytes |
 //! |----------------------|-------------:|-----------:|-----------:|------------:|-----------:|------:|
-//! | bare service         |        4,481 |            |         +0 |           4 |         +0 | 1,968 |
-//! | + peer's address     |        5,134 |       +653 |       +653 |           7 |         +3 | 2,184 |
-//! | + context            |        9,326 |     +4,192 |     +4,845 |          11 |         +7 | 2,696 |
-//! | + access log         |       44,118 |    +34,792 |    +39,637 |          14 |        +10 | 2,752 |
-//! | + security headers   |       49,938 |     +5,820 |    +45,457 |          18 |        +14 | 6,688 |
-//! | + problems           |       49,973 |        +35 |    +45,492 |          18 |        +14 | 6,688 |
-//! | + panic guard        |       50,347 |       +374 |    +45,866 |          18 |        +14 | 6,688 |
-//! | + deadline           |       50,537 |       +190 |    +46,056 |          18 |        +14 | 6,688 |
-//! | ours, mainstay's log |       61,098 |            |    +56,617 |          18 |        +14 | 6,688 |
-//! | ours, no log         |       16,695 |            |    +12,214 |          15 |        +11 | 6,632 |
-//! | peers                |       58,872 |            |    +54,391 |          41 |        +37 | 8,134 |
-//! | peers, default JSON  |       72,456 |            |    +67,975 |          51 |        +47 | 9,012 |
-//! | peers, no log        |       20,690 |            |    +16,209 |          18 |        +14 | 6,472 |
+//! | bare service         |        4,464 |            |         +0 |           4 |         +0 | 1,968 |
+//! | + peer's address     |        5,120 |       +656 |       +656 |           7 |         +3 | 2,184 |
+//! | + context            |        9,872 |     +4,752 |     +5,408 |          11 |         +7 | 2,704 |
+//! | + access log         |       44,817 |    +34,945 |    +40,353 |          14 |        +10 | 2,760 |
+//! | + security headers   |       49,285 |     +4,468 |    +44,821 |          16 |        +12 | 5,384 |
+//! | + problems           |       49,347 |        +62 |    +44,883 |          16 |        +12 | 5,384 |
+//! | + panic guard        |       49,656 |       +309 |    +45,192 |          16 |        +12 | 5,384 |
+//! | + deadline           |       49,826 |       +170 |    +45,362 |          16 |        +12 | 5,384 |
+//! | ours, mainstay's log |       50,664 |            |    +46,200 |          16 |        +12 | 5,384 |
+//! | ours, no log         |       15,961 |            |    +11,497 |          13 |         +9 | 5,328 |
+//! | peers                |       58,471 |            |    +54,007 |          41 |        +37 | 8,134 |
+//! | peers, default JSON  |       72,058 |            |    +67,594 |          51 |        +47 | 9,012 |
+//! | peers, no log        |       20,656 |            |    +16,192 |          18 |        +14 | 6,472 |
 //!
 //! ours / peers, both above bare:
-//!   same log  instructions 0.85, allocations 0.38, bytes 0.77
-//!   its own   instructions 0.83, allocations 0.30, bytes 0.67
-//!   no log    instructions 0.75, allocations 0.79, bytes 1.04
+//!   same log  instructions 0.84, allocations 0.32, bytes 0.55
+//!   its own   instructions 0.68, allocations 0.26, bytes 0.48
+//!   no log    instructions 0.71, allocations 0.64, bytes 0.75
 //! ```
 //!
 //! Two runs of one build agree to 0.1 %; a new build has moved a row by 2 % without a change to its code. In time
