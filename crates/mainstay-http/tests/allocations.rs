@@ -5,11 +5,12 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Full};
-use mainstay_core::{Parts, Peer, RequestContext, RequestId, TraceContext};
+use mainstay_core::{CorrelationId, Deadline, Parts, Peer, RequestContext, RequestId, TraceContext};
 use mainstay_http::access_log::AccessLogLayer;
 use mainstay_http::context::{ContextConfig, ContextLayer};
 use mainstay_http::deadline::DeadlineLayer;
@@ -17,7 +18,7 @@ use mainstay_http::panic_guard::PanicGuardLayer;
 use mainstay_http::problem::ProblemsLayer;
 use mainstay_http::propagate::PropagateLayer;
 use mainstay_http::security_headers::SecurityHeadersLayer;
-use mainstay_testkit::alloc::count_allocations_of;
+use mainstay_testkit::alloc::{count_allocations, count_allocations_of};
 use tokio::time::Instant;
 use tower::{Layer, Service, ServiceExt};
 use tracing::span::{Attributes, Id, Record};
@@ -108,6 +109,22 @@ where
         count = counted.count;
     }
     count
+}
+
+#[test]
+fn an_id_and_a_clone_of_the_context_cost_nothing() {
+    let now = Instant::now().into_std();
+    let made = count_allocations(|| {
+        let id = RequestId::v7(1_732_406_400_000, [7; 10]);
+        assert_eq!(CorrelationId::from(id).as_str(), id.as_str());
+        assert!(Deadline::after(now, Duration::from_secs(1)).remaining(now) > Duration::ZERO);
+    });
+    assert_eq!(made.count, 0);
+
+    let parts = Parts::new(RequestId::v7(1, [0; 10]), TraceContext::root([1; 16], [2; 8]), now);
+    let mut context = None;
+    assert_eq!(count_allocations(|| context = Some(RequestContext::new(parts))).count, 1);
+    assert_eq!(count_allocations(|| drop(context.clone())).count, 0);
 }
 
 #[tokio::test]
