@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderValue, Response, StatusCode};
 use mainstay_core::{Outcome, Reason, Rejection, RequestContext};
 
+use crate::form::Form;
 use crate::headers::{GRPC_MESSAGE, GRPC_RETRY_PUSHBACK_MS, GRPC_STATUS};
 use crate::problem::Problem;
 
@@ -16,37 +17,13 @@ use crate::problem::Problem;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ended(pub(crate) Outcome);
 
-/// In what form a caller expects its answer. Read off the request before the request is given away.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
-    /// HTTP with a body.
-    Http,
-    /// HTTP's HEAD: the headers of the answer without its body.
-    HttpHead,
-    /// gRPC: always 200, the status in the trailers, which for a refusal are the headers.
-    Grpc,
-}
-
-impl Form {
-    /// The form that this request's answer must have.
-    ///
-    /// gRPC is a POST whose content type is `application/grpc`, with or without `+proto` and the like; gRPC-Web is not
-    /// gRPC here, because its status travels in the body.
-    pub fn of<B>(request: &Request<B>) -> Self {
-        match *request.method() {
-            Method::HEAD => Self::HttpHead,
-            Method::POST if is_grpc(request.headers()) => Self::Grpc,
-            _ => Self::Http,
-        }
-    }
-}
-
 /// Answers a call that a layer refuses: a problem (RFC 9457) for HTTP, without its body for HEAD, and a Trailers-only
 /// status for gRPC.
 ///
 /// ```
 /// use mainstay_core::{Reason, Rejection};
-/// use mainstay_http::answer::{Form, refuse};
+/// use mainstay_http::answer::refuse;
+/// use mainstay_http::form::Form;
 ///
 /// let rejection = Rejection::new(Reason::Overloaded, "too many calls at once");
 /// let answer = refuse(&rejection, Form::Http, None);
@@ -122,43 +99,14 @@ fn whole_seconds(length: Duration) -> u64 {
     length.as_secs().saturating_add(u64::from(length.subsec_nanos() > 0))
 }
 
-/// Whether the content type is gRPC's own: `application/grpc`, then nothing, `+format` or `;parameters`.
-pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
-    const GRPC: &[u8] = b"application/grpc";
-    headers.get(CONTENT_TYPE).and_then(|value| value.as_bytes().split_at_checked(GRPC.len())).is_some_and(
-        |(kind, rest)| {
-            kind.eq_ignore_ascii_case(GRPC) && matches!(rest.first(), None | Some(b'+' | b';' | b' '))
-        },
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use http::{Method, Request};
     use mainstay_core::{Outcome, Phase, Reason, Rejection};
 
-    use super::{Ended, Form, refuse};
-
-    fn form(method: Method, content_type: &str) -> Form {
-        let request =
-            Request::builder().method(method).header("content-type", content_type).body(()).unwrap();
-        Form::of(&request)
-    }
-
-    #[test]
-    fn only_grpc_itself_is_answered_as_grpc() {
-        for grpc in ["application/grpc", "application/grpc+proto", "Application/GRPC;charset=utf-8"] {
-            assert_eq!(form(Method::POST, grpc), Form::Grpc, "{grpc}");
-        }
-        for other in
-            ["application/grpc-web", "application/grpc-web+proto", "application/grpcfoo", "text/plain", ""]
-        {
-            assert_eq!(form(Method::POST, other), Form::Http, "{other}");
-        }
-        assert_eq!(form(Method::HEAD, "application/grpc"), Form::HttpHead);
-    }
+    use super::{Ended, refuse};
+    use crate::form::Form;
 
     #[test]
     fn every_reason_has_an_error_status_in_both_protocols() {

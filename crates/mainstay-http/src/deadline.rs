@@ -41,8 +41,9 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::answer::{Form, refuse};
+use crate::answer::refuse;
 use crate::body::AnswerBody;
+use crate::form::Form;
 
 /// How long calls may take.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize, Validate)]

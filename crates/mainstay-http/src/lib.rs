@@ -41,6 +41,7 @@ pub mod answer;
 pub mod body;
 pub mod context;
 pub mod deadline;
+pub mod form;
 pub mod grpc_timeout;
 pub mod panic_guard;
 pub mod problem;

@@ -40,7 +40,8 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::answer::{Ended, Form, refuse};
+use crate::answer::{Ended, refuse};
+use crate::form::Form;
 pub use body::{BodyPanicked, GuardedBody};
 
 /// Turns panics into answers. See the [module](self).

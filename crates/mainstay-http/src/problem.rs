@@ -2,7 +2,7 @@
 //!
 //! ```
 //! use http::StatusCode;
-//! use mainstay_http::answer::Form;
+//! use mainstay_http::form::Form;
 //! use mainstay_http::problem::Problem;
 //!
 //! let problem = Problem::new(StatusCode::CONFLICT)
@@ -31,7 +31,7 @@ use mainstay_core::RequestContext;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::answer::Form;
+use crate::form::Form;
 pub use layer::{Problems, ProblemsFuture, ProblemsLayer};
 
 /// An error as its reader sees it (RFC 9457): what kind, what happened, and to which request.

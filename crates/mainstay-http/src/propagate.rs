@@ -31,7 +31,7 @@ use tokio::time::Instant;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::answer::is_grpc;
+use crate::form::is_grpc;
 use crate::grpc_timeout;
 use crate::headers::{GRPC_TIMEOUT, TRACEPARENT, TRACESTATE, X_CORRELATION_ID, X_REQUEST_ID, X_TENANT_ID};
 

@@ -11,8 +11,9 @@ use mainstay_core::{Outcome, Phase, Reason, RequestContext};
 use tokio::time::Instant;
 use tracing::Level;
 
-use crate::answer::{Ended, Form};
+use crate::answer::Ended;
 use crate::context::LoggedOutside;
+use crate::form::Form;
 use crate::headers::GRPC_STATUS;
 
 const TARGET: &str = "mainstay::access";

@@ -12,8 +12,8 @@ use rand::RngExt as _;
 use tokio::time::Instant;
 
 use super::Shared;
-use crate::answer::is_grpc;
 use crate::deadline::DeadlineConfig;
+use crate::form::is_grpc;
 use crate::grpc_timeout;
 use crate::headers::{GRPC_TIMEOUT, TRACEPARENT, TRACESTATE, X_CORRELATION_ID, X_REQUEST_ID};
 

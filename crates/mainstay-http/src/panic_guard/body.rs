@@ -14,7 +14,7 @@ use mainstay_core::Phase;
 use pin_project_lite::pin_project;
 
 use super::{About, drop_guarded};
-use crate::answer::Form;
+use crate::form::Form;
 use crate::headers::{GRPC_MESSAGE, GRPC_STATUS};
 
 type BoxError = Box<dyn Error + Send + Sync>;

@@ -13,8 +13,8 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::Problem;
-use crate::answer::Form;
 use crate::body::AnswerBody;
+use crate::form::Form;
 
 /// Makes every error answer a problem that names its request.
 ///
@@ -192,7 +192,7 @@ mod tests {
     #[tokio::test]
     async fn a_handlers_problem_gets_the_requests_id() {
         let problem = Problem::new(StatusCode::CONFLICT).detail("no").with("request_id", "forged");
-        let mut answer = problem.to_response(crate::answer::Form::Http, None).map(Full::new);
+        let mut answer = problem.to_response(crate::form::Form::Http, None).map(Full::new);
         answer.headers_mut().insert("content-length", "1".parse().unwrap());
         answer.extensions_mut().insert(problem);
         let (parts, body) = answer_to(Method::GET, answer).await;
@@ -232,7 +232,7 @@ mod tests {
         let challenge = |scheme: &'static str| (http::header::WWW_AUTHENTICATE, scheme.parse().unwrap());
         let ((name, basic), (_, bearer)) = (challenge("Basic"), challenge("Bearer"));
         let problem = Problem::new(StatusCode::UNAUTHORIZED).header(name.clone(), basic).header(name, bearer);
-        let mut answer = problem.to_response(crate::answer::Form::Http, None).map(Full::new);
+        let mut answer = problem.to_response(crate::form::Form::Http, None).map(Full::new);
         answer.extensions_mut().insert(problem);
         *answer.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
         answer.headers_mut().insert("vary", "origin".parse().unwrap());
