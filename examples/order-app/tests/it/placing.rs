@@ -6,7 +6,7 @@ use http::StatusCode;
 use order_app::seed;
 use serde_json::json;
 
-use crate::support::{COFFEE, Gate, LAST_ONE, Provider, World, order, request};
+use crate::support::{COFFEE, Gate, LAST_ONE, Provider, World, in_time, order, request};
 
 #[tokio::test]
 async fn a_paid_order_is_confirmed_and_found_at_its_location() {
@@ -113,21 +113,24 @@ async fn of_a_hundred_orders_for_the_last_one_exactly_one_is_confirmed() {
 #[tokio::test]
 async fn a_payment_is_recorded_although_its_customer_left() {
     let mut world = World::new().await;
-    let gate = Gate::before(world.provider.payments());
+    let gate = Gate::before_charge(world.provider.payments());
     world.pay_with(Arc::<Gate>::clone(&gate));
 
     let order = order(LAST_ONE, 1, "tok_ok").to_string();
     tokio::select! {
         _ = world.send(request("POST", "acme", "/orders", order.into())) => unreachable!("the gate is shut"),
-        arrived = gate.arrived.acquire() => arrived.unwrap().forget(),
+        () = gate.arrival() => {}
     }
     let id = world.ids_of_orders().await.remove(0);
     assert_eq!(world.status(&id).await, "pending_payment");
-    gate.permits.add_permits(1);
+    gate.open();
 
-    while world.status(&id).await == "pending_payment" {
-        tokio::task::yield_now().await;
-    }
+    in_time(async {
+        while world.status(&id).await == "pending_payment" {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     assert_eq!(world.status(&id).await, "confirmed");
     assert_eq!(world.stock(LAST_ONE).await, 0);
 }

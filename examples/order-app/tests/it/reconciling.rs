@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::StatusCode;
 use order_app::moment::Moment;
 use order_app::ordering::Report;
 
-use crate::support::{Gate, LAST_ONE, Never, Provider, World, order, request};
+use crate::support::{Gate, LAST_ONE, Never, Provider, World, in_time, order, request};
 
 const SOON: Duration = Duration::from_secs(59);
 const LATER: Duration = Duration::from_secs(61);
@@ -84,7 +85,7 @@ async fn what_cannot_be_settled_is_left_for_the_next_run() {
 #[tokio::test]
 async fn a_charge_that_comes_after_the_settlement_is_not_made() {
     let mut world = World::new().await;
-    let gate = Gate::before(world.provider.payments());
+    let gate = Gate::before_charge(world.provider.payments());
 
     check_settled_at(&mut world, &gate).await;
 
@@ -95,10 +96,42 @@ async fn a_charge_that_comes_after_the_settlement_is_not_made() {
 #[tokio::test]
 async fn an_answer_that_comes_after_the_settlement_confirms_nothing() {
     let mut world = World::new().await;
-    let gate = Gate::after(world.provider.payments());
+    let gate = Gate::after_charge(world.provider.payments());
 
     check_settled_at(&mut world, &gate).await;
 
+    let figures = world.provider.figures();
+    assert_eq!((figures.succeeded, figures.refunds), (1, 1));
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_during_the_settlement_confirms_nothing() {
+    let mut world = World::new().await;
+    let paid = Gate::after_charge(world.provider.payments());
+    let undoing = Gate::before_cancel(world.provider.payments());
+    world.pay_with(Arc::<Gate>::clone(&undoing));
+    let reconciler = world.app.reconciler();
+    world.pay_with(Arc::<Gate>::clone(&paid));
+
+    let placed = async {
+        let answer = world.order(LAST_ONE, "tok_ok").await;
+        undoing.open();
+        answer
+    };
+    let settled = async {
+        paid.arrival().await;
+        reconciler.run_once(Moment::now().later(LATER)).await
+    };
+    let answer_arrives = async {
+        undoing.arrival().await;
+        paid.open();
+    };
+    let (answer, report, ()) = in_time(async { tokio::join!(placed, settled, answer_arrives) }).await;
+
+    answer.assert_problem(StatusCode::GATEWAY_TIMEOUT, "/problems/payment-outcome-unknown");
+    assert_eq!(report, SETTLED);
+    assert_eq!(world.status(&answer.text("order_id")).await, "payment_failed");
+    assert_eq!(world.stock(LAST_ONE).await, 1);
     let figures = world.provider.figures();
     assert_eq!((figures.succeeded, figures.refunds), (1, 1));
 }
@@ -114,10 +147,12 @@ async fn the_worker_runs_until_it_is_dropped() {
             tokio::task::yield_now().await;
         }
     };
+    in_time(async {
     tokio::select! {
         () = world.app.reconciler().run(Duration::from_secs(3600)) => unreachable!("it never ends by itself"),
         () = settled => {}
     }
+    }).await;
 
     assert_eq!(world.status(&id).await, "payment_failed");
 }
@@ -126,16 +161,17 @@ async fn the_worker_runs_until_it_is_dropped() {
 async fn check_settled_at(world: &mut World, gate: &Arc<Gate>) {
     world.pay_with(Arc::<Gate>::clone(gate));
     let settled_meanwhile = async {
-        gate.arrived.acquire().await.unwrap().forget();
+        gate.arrival().await;
         let report = world.app.reconciler().run_once(Moment::now().later(LATER)).await;
-        gate.permits.add_permits(1);
+        gate.open();
         report
     };
 
-    let (answer, report) = tokio::join!(world.order(LAST_ONE, "tok_ok"), settled_meanwhile);
+    let placed = world.order(LAST_ONE, "tok_ok");
+    let (answer, report) = in_time(async { tokio::join!(placed, settled_meanwhile) }).await;
 
     assert_eq!(report, SETTLED);
-    answer.assert_problem(http::StatusCode::SERVICE_UNAVAILABLE, "/problems/payment-unavailable");
+    answer.assert_problem(StatusCode::SERVICE_UNAVAILABLE, "/problems/payment-unavailable");
     assert_eq!(world.status(&answer.text("order_id")).await, "payment_failed");
     assert_eq!(world.stock(LAST_ONE).await, 1);
 }

@@ -168,6 +168,11 @@ impl Answer {
     }
 }
 
+/// Fails a test that would otherwise wait for ever.
+pub(crate) async fn in_time<F: Future>(future: F) -> F::Output {
+    tokio::time::timeout(PATIENT, future).await.expect("it ends within a minute")
+}
+
 pub(crate) async fn open(folder: &TempDir) -> Database {
     database::connect(&format!("sqlite:{}", folder.path().join("data/orders.db").display())).await.unwrap()
 }

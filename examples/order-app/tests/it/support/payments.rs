@@ -22,29 +22,44 @@ impl Payments for Never {
     }
 }
 
-/// Passes calls on to another; a charge waits at the gate until a permit is there.
+/// Passes calls on to another; some wait at the gate until a permit is there.
 #[derive(Debug)]
 pub(crate) struct Gate {
-    pub(crate) arrived: Semaphore,
-    pub(crate) permits: Semaphore,
+    arrived: Semaphore,
+    permits: Semaphore,
     stands: Stands,
     inner: Arc<dyn Payments>,
 }
 
-/// Where the gate stands: on the charge's way to the provider, or on its answer's way back.
+/// What waits: the charge, its answer, or the cancellation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Stands {
-    Before,
-    After,
+    BeforeCharge,
+    AfterCharge,
+    BeforeCancel,
 }
 
 impl Gate {
-    pub(crate) fn before(inner: Arc<dyn Payments>) -> Arc<Self> {
-        Self::new(Stands::Before, inner)
+    pub(crate) fn before_charge(inner: Arc<dyn Payments>) -> Arc<Self> {
+        Self::new(Stands::BeforeCharge, inner)
     }
 
-    pub(crate) fn after(inner: Arc<dyn Payments>) -> Arc<Self> {
-        Self::new(Stands::After, inner)
+    pub(crate) fn after_charge(inner: Arc<dyn Payments>) -> Arc<Self> {
+        Self::new(Stands::AfterCharge, inner)
+    }
+
+    pub(crate) fn before_cancel(inner: Arc<dyn Payments>) -> Arc<Self> {
+        Self::new(Stands::BeforeCancel, inner)
+    }
+
+    /// Waits for a call to stand at the gate.
+    pub(crate) async fn arrival(&self) {
+        self.arrived.acquire().await.unwrap().forget();
+    }
+
+    /// Lets one call through.
+    pub(crate) fn open(&self) {
+        self.permits.add_permits(1);
     }
 
     fn new(stands: Stands, inner: Arc<dyn Payments>) -> Arc<Self> {
@@ -60,11 +75,11 @@ impl Gate {
 impl Payments for Gate {
     fn charge(&self, charge: Charge) -> BoxFuture<'_, ChargeOutcome> {
         async move {
-            if self.stands == Stands::Before {
+            if self.stands == Stands::BeforeCharge {
                 self.pass().await;
             }
             let outcome = self.inner.charge(charge).await;
-            if self.stands == Stands::After {
+            if self.stands == Stands::AfterCharge {
                 self.pass().await;
             }
             outcome
@@ -77,6 +92,12 @@ impl Payments for Gate {
         order: OrderId,
         context: Option<RequestContext>,
     ) -> BoxFuture<'_, Result<(), PaymentsAway>> {
-        self.inner.cancel(order, context)
+        async move {
+            if self.stands == Stands::BeforeCancel {
+                self.pass().await;
+            }
+            self.inner.cancel(order, context).await
+        }
+        .boxed()
     }
 }
