@@ -7,12 +7,16 @@ use std::path::PathBuf;
 use figment::value::{Dict, Map, Tag, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 
+mod disk;
 mod document;
+mod dotenv;
 mod file;
+mod secrets;
 mod text;
 
 pub(crate) use self::file::{Folder, embedded};
-pub(crate) use self::text::{arguments, conflicts, joined, variables};
+pub(crate) use self::secrets::Secrets;
+pub(crate) use self::text::{Assignment, arguments, conflicts, env_file, joined, layers, variables};
 
 /// A key, level by level. Never joined with dots while it is worked on: a TOML key may contain one.
 pub(crate) type Path = Vec<String>;
@@ -25,11 +29,17 @@ pub(crate) type Place = (usize, usize);
 pub(crate) enum Origin {
     File(PathBuf),
     Embedded(&'static str),
+    EnvFile(PathBuf),
+    /// A file that holds one value; `named_by` is the variable that names it, if one does.
+    SecretFile {
+        file: PathBuf,
+        named_by: Option<String>,
+    },
     Variable(String),
     Argument(String),
 }
 
-/// One source. Every variable is a layer of its own, so that each value knows its variable.
+/// One source. Every variable and every secret file is a layer of its own, so that each value knows its own.
 #[derive(Clone)]
 pub(crate) struct Layer {
     pub(crate) origin: Origin,
@@ -49,15 +59,19 @@ pub(crate) struct Merged {
 impl Origin {
     /// Whether values are text that the target's type converts, as opposed to typed values of a file.
     pub(crate) fn is_text(&self) -> bool {
-        matches!(self, Self::Variable(_) | Self::Argument(_))
+        !matches!(self, Self::File(_) | Self::Embedded(_))
     }
 }
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File(path) => f.write_str(&printable(&path.to_string_lossy())),
+            Self::File(path) | Self::EnvFile(path) => f.write_str(&printable(&path.to_string_lossy())),
             Self::Embedded(name) => write!(f, "built-in {name}"),
+            Self::SecretFile { file, named_by } => {
+                f.write_str(&printable(&file.to_string_lossy()))?;
+                named_by.as_ref().map_or(Ok(()), |name| write!(f, " from {}", printable(name)))
+            }
             Self::Variable(name) => f.write_str(&printable(name)),
             Self::Argument(key) => write!(f, "--set {}", printable(key)),
         }
@@ -65,6 +79,22 @@ impl fmt::Display for Origin {
 }
 
 // === impl Layer ===
+
+impl Layer {
+    /// Takes in what another layer of the same origin says.
+    fn absorb(&mut self, other: Self) {
+        fn graft(tree: &mut Dict, branch: Dict) {
+            for (key, value) in branch {
+                match (tree.get_mut(&key), value) {
+                    (Some(Value::Dict(_, tree)), Value::Dict(_, branch)) => graft(tree, branch),
+                    (_, value) => drop(tree.insert(key, value)),
+                }
+            }
+        }
+        graft(&mut self.data, other.data);
+        self.places.extend(other.places);
+    }
+}
 
 impl Provider for &Layer {
     fn metadata(&self) -> Metadata {
@@ -90,7 +120,7 @@ impl Merged {
         self.layers.get(&*self.figment.get_metadata(tag)?.name)
     }
 
-    /// Whether the value with this tag is text from a variable or an argument.
+    /// Whether the value with this tag is text, as that of a variable is.
     pub(crate) fn is_text(&self, tag: Tag) -> bool {
         self.layer(tag).is_some_and(|layer| layer.origin.is_text())
     }

@@ -64,6 +64,7 @@ mod error;
 mod layer;
 mod loader;
 mod secret;
+mod shape;
 
 pub use self::effective::Setting;
 pub use self::error::ConfigError;

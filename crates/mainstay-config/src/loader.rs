@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use crate::deserialize::Node;
 use crate::error::{ConfigError, Problem};
 use crate::layer::{Layer, Merged, joined};
+use crate::shape;
 
 mod profile;
 mod read;
@@ -41,6 +42,9 @@ pub struct Loader {
     directory: Option<PathBuf>,
     usual_directory: Option<PathBuf>,
     embedded: Vec<(&'static str, &'static str)>,
+    env_files: Option<PathBuf>,
+    env_files_in: Option<Vec<String>>,
+    secrets: Vec<PathBuf>,
     environment: Option<Vec<(OsString, OsString)>>,
     arguments: Vec<String>,
 }
@@ -82,8 +86,10 @@ impl Loader {
     /// | variable, for `orders` | says |
     /// |---|---|
     /// | `ORDERS__SERVER__LISTEN` | `server.listen` |
+    /// | `ORDERS__SERVER__LISTEN_FILE` | the file that holds the value of `server.listen` |
     /// | `ORDERS_PROFILE`, else `APP_ENV` | the profile |
     /// | `ORDERS_CONFIG_DIR` | the folder of the files |
+    /// | `ORDERS_SECRETS_DIR` | a folder of secret files |
     pub fn new(app: impl Into<String>) -> Self {
         Self {
             app: app.into(),
@@ -92,6 +98,9 @@ impl Loader {
             directory: None,
             usual_directory: None,
             embedded: Vec::new(),
+            env_files: None,
+            env_files_in: None,
+            secrets: Vec::new(),
             environment: None,
             arguments: Vec::new(),
         }
@@ -131,9 +140,34 @@ impl Loader {
     }
 
     /// Files that were compiled in, by name, used instead of a folder when none is named: `default.toml` and
-    /// `{profile}.toml`, which then both have to be among them. Default: none.
+    /// `{profile}.toml` (or `.yaml`, `.json`), which then both have to be among them. Default: none.
     pub fn embedded(mut self, files: &[(&'static str, &'static str)]) -> Self {
         self.embedded = files.to_vec();
+        self
+    }
+
+    /// The folder of `.env` and `.env.{profile}`, which are read if they exist. Default: the folder of the
+    /// configuration files; no other is looked at, and none when there is no such folder.
+    ///
+    /// These files only stand in for variables: nothing is ever set in the process environment.
+    pub fn env_files(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.env_files = Some(folder.into());
+        self
+    }
+
+    /// The profiles in which `.env` files are read. Default: all but `production`, where a forgotten file must not
+    /// count.
+    pub fn env_files_in(mut self, profiles: &[&str]) -> Self {
+        self.env_files_in = Some(profiles.iter().copied().map(str::to_owned).collect());
+        self
+    }
+
+    /// A folder of secret files, one value a file, named `payment.api_key` or `PAYMENT__API_KEY`; may be called for
+    /// several. `{APP}_SECRETS_DIR` names one more, and systemd's `$CREDENTIALS_DIRECTORY` is read when it is set.
+    ///
+    /// A file that no setting is named after is a problem; among systemd's credentials it is passed over.
+    pub fn secrets(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.secrets.push(folder.into());
         self
     }
 
@@ -169,7 +203,7 @@ impl Loader {
         let environment = self.environment.clone().unwrap_or_else(|| env::vars_os().collect());
         let mut problems = Vec::new();
         let profile = read::keep(self.choose_profile(&environment), &mut problems);
-        let sources = self.read(profile.as_deref(), &environment, &mut problems);
+        let sources = self.read(profile.as_deref(), &environment, &shape::known::<T>, &mut problems);
         let checked = if problems.is_empty() { self.check::<T>(sources) } else { Err(problems) };
         match (checked, profile) {
             (Ok((settings, sources, source_of)), Some(profile)) => {

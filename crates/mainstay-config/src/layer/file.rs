@@ -1,11 +1,10 @@
-//! Reading a configuration file, and telling apart why one cannot be read.
+//! Configuration files by name, in the format that the end of their name says.
 
 use std::fs;
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use super::document::Document;
-use super::{Layer, Origin};
+use super::document::{Document, Format};
+use super::{Layer, Origin, disk};
 use crate::error::Problem;
 
 /// A folder whose files are read by exact name, without looking in any other.
@@ -21,58 +20,65 @@ impl Folder {
         match fs::metadata(&path) {
             Ok(metadata) if metadata.is_dir() => Ok(Self(path)),
             Ok(_) => Err(wrong("is not a folder")),
-            Err(error) => Err(wrong(reason(&path, error.kind()))),
+            Err(error) => Err(wrong(disk::reason(&path, error.kind()))),
         }
     }
 
-    /// Reads a file that has to be there.
+    /// The path of a file in it.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// Reads `{name}.toml`, `.yaml`, `.yml` or `.json`, of which one has to be there.
     pub(crate) fn required(&self, name: &str) -> Result<Layer, Problem> {
-        let path = self.0.join(name);
-        let wrong = |what: &str| Problem::new(what).at(&Origin::File(path.clone()));
-        // Asked before it is opened, because opening a pipe would wait for its other end.
-        match fs::metadata(&path) {
-            Ok(metadata) if metadata.is_dir() => return Err(wrong("is a folder, expected a file")),
-            Ok(metadata) if !metadata.is_file() => return Err(wrong("is not a regular file")),
-            Ok(_) => {}
-            Err(error) => return Err(wrong(reason(&path, error.kind()))),
-        }
-        let bytes = fs::read(&path).map_err(|error| wrong(reason(&path, error.kind())))?;
-        let text = String::from_utf8(bytes).map_err(|_| wrong("is not UTF-8"))?;
-        layer(Origin::File(path), &text)
+        self.optional(name)?.ok_or_else(|| {
+            let path = self.file(&format!("{name}.toml"));
+            Problem::new(disk::reason(&path, std::io::ErrorKind::NotFound)).at(&Origin::File(path))
+        })
     }
 
-    /// Reads a file that may be absent. A link to nothing is not absent.
+    /// The same of a file that may be absent. A link to nothing is not absent.
     pub(crate) fn optional(&self, name: &str) -> Result<Option<Layer>, Problem> {
-        match fs::symlink_metadata(self.0.join(name)) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            _ => self.required(name).map(Some),
-        }
+        let files =
+            Format::ENDINGS.iter().map(|(ending, format)| (self.file(&format!("{name}.{ending}")), *format));
+        let found: Vec<_> = files.filter(|(path, _)| !disk::is_absent(path)).collect();
+        let Some((path, format)) = one_of(found, |(path, _)| Origin::File(path.clone()))? else {
+            return Ok(None);
+        };
+        let text = disk::text(&path, disk::FILE_LIMIT);
+        let origin = Origin::File(path);
+        let text = text.map_err(|reason| Problem::new(reason).at(&origin))?;
+        layer(origin, format, &text).map(Some)
     }
 }
 
-/// The file of this name among those that were compiled in.
+/// The file `{name}.toml`, `.yaml`, `.yml` or `.json` among those that were compiled in.
 pub(crate) fn embedded(files: &[(&'static str, &'static str)], wanted: &str) -> Result<Layer, Problem> {
-    match files.iter().find(|(name, _)| *name == wanted) {
-        Some((name, text)) => layer(Origin::Embedded(name), text),
-        None => Err(Problem::new(format!("there is no built-in {wanted}"))),
+    let format = |name: &str| {
+        let ending = name.strip_prefix(wanted)?.strip_prefix('.')?;
+        Format::ENDINGS.iter().find(|(known, _)| *known == ending).map(|(_, format)| *format)
+    };
+    let found = files.iter().filter_map(|(name, text)| Some((*name, *text, format(name)?))).collect();
+    match one_of(found, |(name, ..)| Origin::Embedded(name))? {
+        Some((name, text, format)) => layer(Origin::Embedded(name), format, text),
+        None => Err(Problem::new(format!("there is no built-in {wanted}.toml"))),
     }
 }
 
-fn layer(origin: Origin, text: &str) -> Result<Layer, Problem> {
-    match Document::parse(text) {
+/// At most one file says what there is in one layer: of two, none is the obvious one to win.
+fn one_of<T>(mut found: Vec<T>, origin: impl Fn(&T) -> Origin) -> Result<Option<T>, Problem> {
+    if found.len() > 1 {
+        let names: Vec<_> = found.iter().map(|file| origin(file).to_string()).collect();
+        return Err(
+            Problem::new("more than one file for the same layer, keep one").source(names.join(" and "))
+        );
+    }
+    Ok(found.pop())
+}
+
+fn layer(origin: Origin, format: Format, text: &str) -> Result<Layer, Problem> {
+    match Document::parse(format, text) {
         Ok(Document { data, places }) => Ok(Layer { origin, data, places }),
         Err(error) => Err(Problem::new(error.message).at(&origin).place(error.place)),
-    }
-}
-
-fn reason(path: &Path, kind: ErrorKind) -> &'static str {
-    match kind {
-        ErrorKind::NotFound if fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink()) => {
-            "is a link to nothing"
-        }
-        ErrorKind::NotFound => "does not exist",
-        ErrorKind::PermissionDenied => "cannot be read: permission denied",
-        ErrorKind::NotADirectory => "cannot be reached: a part of its path is not a folder",
-        _ => "cannot be read",
     }
 }

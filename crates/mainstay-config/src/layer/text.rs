@@ -1,18 +1,45 @@
-//! Values given as text: environment variables and `key.path=value` arguments.
+//! Values given as text: variables, lines of `.env` files, secret files and `key.path=value` arguments.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
+use std::path::{Path as FilePath, PathBuf};
 
 use figment::value::{Dict, Value};
 
-use super::{Layer, Origin, Path, printable};
+use super::document::DEPTH;
+use super::{Layer, Origin, Path, Place, disk, dotenv, printable};
 use crate::error::Problem;
+use crate::shape::{Asked, Known, sibling};
 
-/// One layer for each variable that begins with `prefix` (`ORDERS__`).
+/// One key set to one text, before that text is looked at.
+pub(crate) struct Assignment {
+    path: Path,
+    origin: Origin,
+    place: Option<Place>,
+    content: Content,
+}
+
+enum Content {
+    Text(String),
+    /// The text is in this file.
+    File(PathBuf),
+}
+
+/// What ends the name of a variable that names a file.
+const FILE: &str = "_file";
+
+/// Mistakes of a `.env` file that are reported one by one.
+const MISTAKES: usize = 10;
+
+/// Conflicts that are reported at most.
+const CONFLICTS: usize = 100;
+
+/// One assignment for each variable that begins with `prefix` (`ORDERS__`).
 pub(crate) fn variables(
     prefix: &str,
     environment: &[(OsString, OsString)],
-) -> Vec<Result<(Path, Layer), Problem>> {
+    known: Asked<'_>,
+) -> Vec<Result<Assignment, Problem>> {
     environment
         .iter()
         .filter(|(name, _)| name.to_string_lossy().starts_with(prefix))
@@ -21,17 +48,54 @@ pub(crate) fn variables(
             let wrong = |what: &str| Problem::new(what).at(&origin);
             let name = name.to_str().ok_or_else(|| wrong("the variable's name is not UTF-8"))?;
             let value = value.to_str().ok_or_else(|| wrong("the variable's value is not UTF-8"))?;
-            let path: Path = name[prefix.len()..].split("__").map(str::to_lowercase).collect();
-            if path.iter().any(String::is_empty) {
-                return Err(wrong("the variable's name has an empty level between double underscores"));
-            }
-            Ok(layer(path, value, origin.clone()))
+            variable(&name[prefix.len()..], value, origin.clone(), None, known)
         })
         .collect()
 }
 
-/// One layer for each `key.path=value`.
-pub(crate) fn arguments(arguments: &[String]) -> Vec<Result<(Path, Layer), Problem>> {
+/// The assignments of a `.env` file to variables that begin with `prefix`; `None` when there is no such file.
+///
+/// `elsewhere` are the variables that are read before any `.env` file is, so that it cannot set them; what it says of
+/// them has to be what is so already.
+pub(crate) fn env_file(
+    file: &FilePath,
+    prefix: &str,
+    elsewhere: &[(String, Option<OsString>)],
+    known: Asked<'_>,
+) -> Option<Vec<Result<Assignment, Problem>>> {
+    if disk::is_absent(file) {
+        return None;
+    }
+    let origin = Origin::EnvFile(file.to_owned());
+    let text = match disk::text(file, disk::FILE_LIMIT) {
+        Ok(text) => text,
+        Err(reason) => return Some(vec![Err(Problem::new(reason).at(&origin))]),
+    };
+    let (entries, errors) = dotenv::parse(&text);
+    let more = errors.len().saturating_sub(MISTAKES);
+    let mut read: Vec<_> = errors
+        .into_iter()
+        .take(MISTAKES)
+        .map(|error| Err(Problem::new(error.message).at(&origin).place(error.place)))
+        .collect();
+    if more > 0 {
+        read.push(Err(Problem::new(format!("{more} more lines that cannot be read")).at(&origin)));
+    }
+    for entry in entries {
+        if let Some(name) = entry.name.strip_prefix(prefix) {
+            read.push(variable(name, &entry.value, origin.clone(), Some(entry.place), known));
+        } else if let Some((name, in_force)) = elsewhere.iter().find(|(name, _)| name == entry.name)
+            && in_force.as_deref() != Some(entry.value.as_ref())
+        {
+            let message = format!("{name} is needed before this file is read: set it in the environment");
+            read.push(Err(Problem::new(message).at(&origin).place(entry.place)));
+        }
+    }
+    Some(read)
+}
+
+/// One assignment for each `key.path=value`.
+pub(crate) fn arguments(arguments: &[String]) -> Vec<Result<Assignment, Problem>> {
     arguments
         .iter()
         .zip(1..)
@@ -44,40 +108,164 @@ pub(crate) fn arguments(arguments: &[String]) -> Vec<Result<(Path, Layer), Probl
             if path.iter().any(String::is_empty) {
                 return Err(Problem::new(format!("--set number {number} has an empty level in its key")));
             }
-            Ok(layer(path, value, Origin::Argument(key.to_owned())))
+            if path.len() > DEPTH {
+                return Err(Problem::new(format!("--set number {number} has more than {DEPTH} levels")));
+            }
+            let content = Content::Text(value.to_owned());
+            Ok(Assignment { path, origin: Origin::Argument(key.to_owned()), place: None, content })
         })
         .collect()
 }
 
-/// Pairs that cannot both hold: the same key from two variables, or a value where another needs a table.
-pub(crate) fn conflicts(texts: &[(Path, Layer)]) -> Vec<Problem> {
+/// Pairs that cannot both hold: the same key twice in one source, or a value where another needs a table.
+///
+/// `sources` are the texts by source, lowest first: of the same key in two of them, the higher simply wins.
+pub(crate) fn conflicts(sources: &[Vec<Assignment>]) -> Vec<Problem> {
+    let numbered = sources.iter().enumerate();
+    let mut sorted: Vec<(usize, &Assignment)> =
+        numbered.flat_map(|(number, source)| source.iter().map(move |one| (number, one))).collect();
+    // A key then stands before those that are inside it, with no others between.
+    sorted.sort_by(|(_, a), (_, b)| a.path.cmp(&b.path));
     let mut problems = Vec::new();
-    for (index, (path, layer)) in texts.iter().enumerate() {
-        for (other_path, other) in &texts[index + 1..] {
-            let both_variables =
-                matches!((&layer.origin, &other.origin), (Origin::Variable(_), Origin::Variable(_)));
-            let what = if path == other_path && both_variables {
-                "set twice, and the order of variables says nothing"
-            } else if path != other_path && (path.starts_with(other_path) || other_path.starts_with(path)) {
-                "cannot be a single value and have keys of its own"
-            } else {
-                continue;
+    for (index, (source, one)) in sorted.iter().enumerate() {
+        let inside = sorted[index + 1..].iter().take_while(|(_, other)| other.path.starts_with(&one.path));
+        for (other_source, other) in inside {
+            // Arguments have an order that says something.
+            let has_order = source != other_source || matches!(one.origin, Origin::Argument(_));
+            let what = match (one.path == other.path, one.names_a_file() != other.names_a_file()) {
+                (true, _) if has_order => continue,
+                (true, true) => "set by its value and by a file that holds it: one of the two has to go",
+                (true, false) => "set twice, and the order of variables says nothing",
+                (false, _) => "cannot be a single value and have keys of its own",
             };
-            let shorter = if path.len() <= other_path.len() { path } else { other_path };
-            problems.push(
-                Problem::new(what).key(shorter).source(format!("{} and {}", layer.origin, other.origin)),
-            );
+            let both = format!("{} and {}", one.named(), other.named());
+            problems.push(Problem::new(what).key(&one.path).source(both));
+            if problems.len() == CONFLICTS {
+                return problems;
+            }
         }
     }
     problems
 }
 
-fn layer(path: Path, value: &str, origin: Origin) -> (Path, Layer) {
-    let mut levels = path.iter().rev();
-    let last = levels.next().expect("splitting gives at least one part").clone();
-    let innermost = Dict::from([(last, Value::from(value))]);
-    let data = levels.fold(innermost, |inner, key| Dict::from([(key.clone(), inner.into())]));
-    (path, Layer { origin, data, places: HashMap::new() })
+/// The layers of one source. What cannot be read is a problem and no layer.
+pub(crate) fn layers(source: Vec<Assignment>, problems: &mut Vec<Problem>) -> Vec<Layer> {
+    let mut layers: Vec<Layer> = Vec::with_capacity(source.len());
+    for assignment in source {
+        match assignment.layer() {
+            Ok(layer) if matches!(layer.origin, Origin::EnvFile(_)) => {
+                // One layer a file, as places tell its values apart.
+                match layers.iter_mut().find(|known| known.origin == layer.origin) {
+                    Some(known) => known.absorb(layer),
+                    None => layers.push(layer),
+                }
+            }
+            Ok(layer) => layers.push(layer),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    layers
+}
+
+/// What a variable says; `name` is without the prefix.
+///
+/// A name whose last level ends in `_FILE` names a file that holds the value, unless the type has a key of just this
+/// name: `TLS__CERT_FILE` is `tls.cert_file` where there is such a key, and else the file with the value of `tls.cert`.
+fn variable(
+    name: &str,
+    value: &str,
+    origin: Origin,
+    place: Option<Place>,
+    known: Asked<'_>,
+) -> Result<Assignment, Problem> {
+    let wrong = |what: &str| {
+        let problem = Problem::new(what).at(&origin);
+        match place {
+            Some(place) => problem.place(place),
+            None => problem,
+        }
+    };
+    let path: Path = name.split("__").map(str::to_lowercase).collect();
+    if path.iter().any(String::is_empty) {
+        return Err(wrong("the variable's name has an empty level between double underscores"));
+    }
+    if path.len() > DEPTH {
+        // Such a name fills the screen, so the report does without.
+        return Err(Problem::new(format!("a variable's name has more than {DEPTH} levels")));
+    }
+    let last = path.last().and_then(|last| last.strip_suffix(FILE)).filter(|last| !last.is_empty());
+    let (path, content) = match last {
+        Some(last) if known(&path) != Known::Yes => {
+            if value.is_empty() {
+                return Err(wrong("expected the path of a file that holds the value, found nothing"));
+            }
+            (sibling(&path, last), Content::File(value.into()))
+        }
+        _ => (path, Content::Text(value.to_owned())),
+    };
+    Ok(Assignment { path, origin, place, content })
+}
+
+/// The text of a file that holds one value: all of it but one line's end at its end.
+pub(super) fn secret(file: &FilePath) -> Result<String, String> {
+    let mut text = disk::text(file, disk::SECRET_LIMIT)?;
+    if text.ends_with('\n') {
+        text.pop();
+        if text.ends_with('\r') {
+            text.pop();
+        }
+    }
+    Ok(text)
+}
+
+// === impl Assignment ===
+
+impl Assignment {
+    /// The text of a file, found in a folder of secrets.
+    pub(super) fn secret(path: Path, file: PathBuf, text: String) -> Self {
+        let origin = Origin::SecretFile { file, named_by: None };
+        Self { path, origin, place: None, content: Content::Text(text) }
+    }
+
+    /// Reads the file, if the text is in one.
+    fn layer(self) -> Result<Layer, Problem> {
+        let Self { path, origin, place, content } = self;
+        let (value, origin, place) = match content {
+            Content::Text(value) => (value, origin, place),
+            Content::File(file) => {
+                let named_by = named(&origin, place);
+                // What is not the path of anything may be the secret itself, so it is not shown.
+                let exists = file.symlink_metadata().is_ok();
+                let shown = Origin::SecretFile { file: file.clone(), named_by: Some(named_by.clone()) };
+                let value = secret(&file).map_err(|reason| {
+                    let problem = Problem::new(format!("the file with its value {reason}")).key(&path);
+                    if exists { problem.at(&shown) } else { problem.source(named_by) }
+                })?;
+                (value, shown, None)
+            }
+        };
+        let mut levels = path.iter().rev();
+        let last = levels.next().expect("splitting gives at least one part").clone();
+        let innermost = Dict::from([(last, Value::from(value))]);
+        let data = levels.fold(innermost, |inner, key| Dict::from([(key.clone(), inner.into())]));
+        let places = place.map(|place| HashMap::from([(path, place)])).unwrap_or_default();
+        Ok(Layer { origin, data, places })
+    }
+
+    fn names_a_file(&self) -> bool {
+        matches!(self.content, Content::File(_))
+    }
+
+    fn named(&self) -> String {
+        named(&self.origin, self.place)
+    }
+}
+
+fn named(origin: &Origin, place: Option<Place>) -> String {
+    match place {
+        Some((line, column)) => format!("{origin}:{line}:{column}"),
+        None => origin.to_string(),
+    }
 }
 
 /// The key as the report shows it: `server.listen`.

@@ -5,7 +5,10 @@ use std::path::PathBuf;
 
 use super::{Loader, profile};
 use crate::error::Problem;
-use crate::layer::{self, Folder, Layer};
+use crate::layer::{self, Assignment, Folder, Layer, Secrets};
+use crate::shape::Asked;
+
+type Text = Result<Assignment, Problem>;
 
 impl Loader {
     pub(super) fn choose_profile(&self, environment: &[(OsString, OsString)]) -> Result<String, Problem> {
@@ -29,33 +32,98 @@ impl Loader {
         &self,
         profile: Option<&str>,
         environment: &[(OsString, OsString)],
+        known: Asked<'_>,
         problems: &mut Vec<Problem>,
     ) -> Vec<Layer> {
-        let mut names = vec!["default.toml".to_owned()];
-        names.extend(profile.map(|profile| format!("{profile}.toml")));
+        let names = || ["default"].into_iter().chain(profile);
 
         let mut layers = Vec::new();
+        let mut folder = None;
         if let Some((path, named_by)) = self.named_directory(environment) {
-            if let Some(folder) = keep(Folder::open(path, &named_by), problems) {
-                for name in names {
-                    layers.extend(keep(folder.required(&name), problems));
+            folder = keep(Folder::open(path, &named_by), problems);
+            if let Some(folder) = &folder {
+                for name in names() {
+                    layers.extend(keep(folder.required(name), problems));
                 }
                 if profile == Some("development") {
-                    layers.extend(keep(folder.optional("local.toml"), problems).flatten());
+                    layers.extend(keep(folder.optional("local"), problems).flatten());
                 }
             }
         } else if !self.embedded.is_empty() {
-            for name in names {
-                layers.extend(keep(layer::embedded(&self.embedded, &name), problems));
+            for name in names() {
+                layers.extend(keep(layer::embedded(&self.embedded, name), problems));
             }
         }
 
-        let mut texts = layer::variables(&format!("{}__", self.prefix()), environment);
-        texts.extend(layer::arguments(&self.arguments));
-        let texts: Vec<_> = texts.into_iter().filter_map(|text| keep(text, problems)).collect();
+        let mut texts = self.env_files_of(folder, profile, environment, known, problems);
+        let prefix = self.variables();
+        let secrets = self.secret_folders(environment);
+        texts.push(secrets.iter().flat_map(|folder| folder.read(&prefix, known)).collect());
+        texts.push(layer::variables(&prefix, environment, known));
+        texts.push(layer::arguments(&self.arguments));
+        let mut kept = |text| keep(text, problems);
+        let texts: Vec<Vec<_>> =
+            texts.into_iter().map(|source| source.into_iter().filter_map(&mut kept).collect()).collect();
         problems.extend(layer::conflicts(&texts));
-        layers.extend(texts.into_iter().map(|(_, layer)| layer));
+        layers.extend(texts.into_iter().flat_map(|source| layer::layers(source, problems)));
         layers
+    }
+
+    /// `.env` and `.env.{profile}`, as far as they exist.
+    fn env_files_of(
+        &self,
+        folder: Option<Folder>,
+        profile: Option<&str>,
+        environment: &[(OsString, OsString)],
+        known: Asked<'_>,
+        problems: &mut Vec<Problem>,
+    ) -> Vec<Vec<Text>> {
+        let Some(profile) = profile.filter(|profile| self.reads_env_files(profile)) else {
+            return Vec::new();
+        };
+        let folder = match &self.env_files {
+            Some(path) => keep(Folder::open(path.clone(), "env_files"), problems),
+            None => folder,
+        };
+        let elsewhere = ["PROFILE", "CONFIG_DIR", "SECRETS_DIR"].map(|what| {
+            let name = format!("{}_{what}", self.prefix());
+            let value = variable(environment, &name);
+            (name, value)
+        });
+        let names = [".env".to_owned(), format!(".env.{profile}")];
+        let files = folder.iter().flat_map(|folder| names.iter().map(|name| folder.file(name)));
+        files.filter_map(|file| layer::env_file(&file, &self.variables(), &elsewhere, known)).collect()
+    }
+
+    fn reads_env_files(&self, profile: &str) -> bool {
+        match &self.env_files_in {
+            Some(profiles) => profiles.iter().any(|listed| listed == profile),
+            None => profile != "production",
+        }
+    }
+
+    fn secret_folders(&self, environment: &[(OsString, OsString)]) -> Vec<Secrets> {
+        let own = format!("{}_SECRETS_DIR", self.prefix());
+        let mut folders: Vec<(PathBuf, String)> =
+            self.secrets.iter().map(|folder| (folder.clone(), "secrets".to_owned())).collect();
+        folders.extend(variable(environment, &own).map(|folder| (folder.into(), own)));
+        let mut secrets: Vec<Secrets> = Vec::new();
+        for (folder, by) in folders {
+            if secrets.iter().all(|known| known.folder() != folder) {
+                secrets.push(Secrets::Named { folder, by });
+            }
+        }
+        if let Some(folder) = variable(environment, "CREDENTIALS_DIRECTORY").map(PathBuf::from)
+            && secrets.iter().all(|known| known.folder() != folder)
+        {
+            secrets.push(Secrets::Credentials { folder });
+        }
+        secrets
+    }
+
+    /// What the names of the variables that are settings begin with.
+    fn variables(&self) -> String {
+        format!("{}__", self.prefix())
     }
 
     fn named_directory(&self, environment: &[(OsString, OsString)]) -> Option<(PathBuf, String)> {

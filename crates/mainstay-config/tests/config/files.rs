@@ -66,9 +66,9 @@ fn all_unreadable_files_and_variables_are_reported_at_once() {
       ORDERS__X__: the variable's name has an empty level between double underscores
       --set number 1 is not of the form key.path=value
       --set number 2 has an empty level in its key
-      a: cannot be a single value and have keys of its own (ORDERS__A and ORDERS__A__B)
       a: set twice, and the order of variables says nothing (ORDERS__A and ORDERS__a)
-      a: cannot be a single value and have keys of its own (ORDERS__A__B and ORDERS__a)
+      a: cannot be a single value and have keys of its own (ORDERS__A and ORDERS__A__B)
+      a: cannot be a single value and have keys of its own (ORDERS__a and ORDERS__A__B)
     ");
 }
 
