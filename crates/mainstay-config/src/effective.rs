@@ -4,13 +4,14 @@ use serde::Serialize;
 use toml::{Table, Value};
 
 use crate::Loaded;
+use crate::redact::masked;
 
 /// One setting in effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setting {
     /// Its key, `server.listen`.
     pub key: String,
-    /// Its value as TOML; a [`Secret`](crate::Secret) is `"[redacted]"`.
+    /// Its value as TOML; a [`Secret`](crate::Secret) is `"[redacted]"`, and so is what stands before the `@` of a URL.
     pub value: String,
     /// The file with line and column, the variable or the argument; `None` for the type's own default.
     pub source: Option<String>,
@@ -64,9 +65,22 @@ impl<T: Serialize> Loaded<T> {
             match value {
                 Value::Table(table) => self.collect(&key, table, settings),
                 leaf => {
-                    settings.push(Setting { source: self.source_of(&key), value: leaf.to_string(), key });
+                    let value = without_passwords(leaf).to_string();
+                    settings.push(Setting { source: self.source_of(&key), value, key });
                 }
             }
         }
+    }
+}
+
+/// Masks what stands before the `@` of every URL.
+fn without_passwords(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(masked(&text)),
+        Value::Array(items) => Value::Array(items.into_iter().map(without_passwords).collect()),
+        Value::Table(table) => {
+            Value::Table(table.into_iter().map(|(key, value)| (key, without_passwords(value))).collect())
+        }
+        other => other,
     }
 }

@@ -84,6 +84,14 @@ impl Problem {
         self
     }
 
+    /// Whether this is about the value at this key, about something in it, or about a table around it.
+    pub(crate) fn touches(&self, key: &str) -> bool {
+        let starts = |long: &str, short: &str| {
+            long.strip_prefix(short).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        };
+        self.key.as_deref().is_some_and(|own| own.is_empty() || starts(own, key) || starts(key, own))
+    }
+
     pub(crate) fn source(mut self, source: impl Into<Option<String>>) -> Self {
         self.source = source.into();
         self

@@ -43,8 +43,8 @@ pub(crate) enum Origin {
 #[derive(Clone)]
 pub(crate) struct Layer {
     pub(crate) origin: Origin,
-    data: Dict,
-    places: HashMap<Path, Place>,
+    pub(crate) data: Dict,
+    pub(crate) places: HashMap<Path, Place>,
 }
 
 /// All layers as one tree, in which every value still knows its layer.

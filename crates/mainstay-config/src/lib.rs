@@ -61,12 +61,16 @@
 mod deserialize;
 mod effective;
 mod error;
+mod explain;
 mod layer;
 mod loader;
+mod redact;
 mod secret;
 mod shape;
+mod watch;
 
 pub use self::effective::Setting;
 pub use self::error::ConfigError;
-pub use self::loader::{Loaded, Loader, load};
+pub use self::explain::{Candidate, Explanation, Standing};
+pub use self::loader::{Loaded, Loader, ProfileCheck, ProfilesReport, load};
 pub use self::secret::Secret;

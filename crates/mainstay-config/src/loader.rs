@@ -8,11 +8,15 @@ use std::{env, fmt};
 use garde::Validate;
 use serde::de::DeserializeOwned;
 
+pub use self::offline::{ProfileCheck, ProfilesReport};
 use crate::deserialize::Node;
 use crate::error::{ConfigError, Problem};
+use crate::explain::{Candidates, Trail};
 use crate::layer::{Layer, Merged, joined};
 use crate::shape;
+use crate::watch::watch;
 
+mod offline;
 mod profile;
 mod read;
 mod rules;
@@ -35,6 +39,7 @@ mod rules;
 /// # }
 /// ```
 #[must_use = "nothing is read before `load`"]
+#[derive(Clone)]
 pub struct Loader {
     app: String,
     profiles: Vec<String>,
@@ -47,6 +52,7 @@ pub struct Loader {
     secrets: Vec<PathBuf>,
     environment: Option<Vec<(OsString, OsString)>>,
     arguments: Vec<String>,
+    supplied: Vec<String>,
 }
 
 /// The settings, and where they came from.
@@ -59,6 +65,7 @@ pub struct Loaded<T> {
     pub profile: String,
     sources: Vec<String>,
     source_of: BTreeMap<String, String>,
+    pub(crate) trail: Trail,
 }
 
 /// Loads the settings of `app` in the usual way.
@@ -103,6 +110,7 @@ impl Loader {
             secrets: Vec::new(),
             environment: None,
             arguments: Vec::new(),
+            supplied: Vec::new(),
         }
     }
 
@@ -206,8 +214,8 @@ impl Loader {
         let sources = self.read(profile.as_deref(), &environment, &shape::known::<T>, &mut problems);
         let checked = if problems.is_empty() { self.check::<T>(sources) } else { Err(problems) };
         match (checked, profile) {
-            (Ok((settings, sources, source_of)), Some(profile)) => {
-                Ok(Loaded { settings, profile, sources, source_of })
+            (Ok((settings, sources, source_of, trail)), Some(profile)) => {
+                Ok(Loaded { settings, profile, sources, source_of, trail })
             }
             (Ok(_), None) => unreachable!("a profile that could not be chosen is a problem"),
             (Err(problems), profile) => Err(ConfigError { app: self.app, profile, problems }),
@@ -224,12 +232,14 @@ impl Loader {
             .map(|layer| layer.origin.to_string())
             .collect();
         let sources = layers.iter().map(|layer| layer.origin.to_string()).collect();
+        let candidates = Candidates::of(&layers);
         let merged = Merged::new(layers);
         let is_text = |tag| merged.is_text(tag);
         let root = Node { value: &merged.tree, is_text: &is_text };
 
         let looked_in = |path: &[String]| self.where_to_set(path, &files);
-        let settings = T::deserialize(root).map_err(|fault| vec![fault.problem(&merged, looked_in)])?;
+        let (settings, seen) = watch(root, |root| T::deserialize(root));
+        let settings: T = settings.map_err(|fault| vec![fault.problem(&merged, looked_in)])?;
         settings.validate().map_err(|report| rules::broken(&report, &merged))?;
 
         let source_of = merged
@@ -237,7 +247,8 @@ impl Loader {
             .into_iter()
             .filter_map(|(path, value)| Some((joined(&path), merged.source(value.tag(), &path)?)))
             .collect();
-        Ok((settings, sources, source_of))
+        let trail = candidates.redacted(&merged, &seen);
+        Ok((settings, sources, source_of, trail))
     }
 
     /// "set ORDERS__SERVER__PORT, or `server.port` in config/production.toml"
@@ -283,7 +294,7 @@ impl<T> Loaded<T> {
     }
 }
 
-type Checked<T> = (T, Vec<String>, BTreeMap<String, String>);
+type Checked<T> = (T, Vec<String>, BTreeMap<String, String>, Trail);
 
 #[cfg(test)]
 mod tests {

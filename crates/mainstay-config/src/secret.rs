@@ -1,12 +1,17 @@
 //! A value that never shows itself.
 
 use std::fmt;
+use std::marker::PhantomData;
 
-use serde::de::Error as _;
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{Error, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroize;
 
-const REDACTED: &str = "[redacted]";
+pub(crate) const REDACTED: &str = "[redacted]";
+
+/// The name under which a secret asks for its value, by which the loader knows it for one.
+pub(crate) const MARKER: &str = "$mainstay::Secret";
 
 /// A value that is never shown: not by `Debug`, not by `Display`, not when it is serialised, not in an error.
 ///
@@ -76,11 +81,52 @@ impl<T: Zeroize> Serialize for Secret<T> {
 
 impl<'de, T: Zeroize + Deserialize<'de>> Deserialize<'de> for Secret<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // The inner error is dropped: it may quote the value.
-        match T::deserialize(deserializer) {
-            Ok(value) => Ok(Self(value)),
-            Err(_) => Err(D::Error::custom("not a valid secret of the expected type")),
+        deserializer.deserialize_newtype_struct(MARKER, Reader(PhantomData))
+    }
+}
+
+/// Reads the plain value and drops what it says when it cannot: that may quote the value.
+struct Reader<T>(PhantomData<T>);
+
+fn read<'de, T: Zeroize + Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Secret<T>, D::Error> {
+    T::deserialize(from).map(Secret).map_err(|_| D::Error::custom("not a valid secret of the expected type"))
+}
+
+/// Formats without newtypes give the value itself.
+macro_rules! visit {
+    ($($name:ident: $kind:ty,)*) => { $(
+        fn $name<E: Error>(self, value: $kind) -> Result<Secret<T>, E> {
+            read(value.into_deserializer())
         }
+    )* };
+}
+
+impl<'de, T: Zeroize + Deserialize<'de>> Visitor<'de> for Reader<T> {
+    type Value = Secret<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a secret")
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, inner: D) -> Result<Secret<T>, D::Error> {
+        read(inner)
+    }
+
+    visit! {
+        visit_bool: bool, visit_i64: i64, visit_i128: i128, visit_u64: u64, visit_u128: u128, visit_f64: f64,
+        visit_char: char, visit_str: &str, visit_string: String, visit_bytes: &[u8],
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Secret<T>, E> {
+        read(().into_deserializer())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Secret<T>, A::Error> {
+        read(SeqAccessDeserializer::new(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, table: A) -> Result<Secret<T>, A::Error> {
+        read(MapAccessDeserializer::new(table))
     }
 }
 

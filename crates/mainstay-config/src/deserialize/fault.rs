@@ -71,6 +71,27 @@ impl Fault {
         self
     }
 
+    /// The key, including that of a missing value.
+    pub(crate) fn key(&self) -> Path {
+        let mut path = self.path.clone();
+        path.extend(self.is_missing());
+        path
+    }
+
+    /// The last level of the key, when no source sets it.
+    pub(crate) fn is_missing(&self) -> Option<String> {
+        if let Kind::Missing(name) = self.kind { Some(name.to_owned()) } else { None }
+    }
+
+    pub(crate) fn is_unknown_key(&self) -> bool {
+        matches!(self.kind, Kind::UnknownKey(_))
+    }
+
+    /// The texts that would have fitted, where the type lists them.
+    pub(crate) fn variants(&self) -> &'static [&'static str] {
+        if let Kind::UnknownVariant(names) = self.kind { names } else { &[] }
+    }
+
     /// The line of the report. `looked_in` says for a missing key where it could be set.
     pub(crate) fn problem(mut self, merged: &Merged, looked_in: impl Fn(&[String]) -> String) -> Problem {
         let mut source = merged.source(self.tag, &self.path);

@@ -1,7 +1,9 @@
 //! What the loader does, one file per question.
 
 mod canary;
+mod explaining;
 mod files;
+mod offline;
 mod precedence;
 mod profiles;
 mod reports;
