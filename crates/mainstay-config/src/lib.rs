@@ -57,12 +57,18 @@
 //!
 //! [`ConfigError`] is a report, one line a problem: the key, what was expected, what kind of thing was there, and the
 //! file with line and column or the exact variable. It never shows a value: what is in the wrong place may be a secret.
+//!
+//! # While the process runs
+//!
+//! With the feature `reload`, `reload::Live` follows the folder of the files.
 
 mod deserialize;
 mod effective;
 mod error;
 mod layer;
 mod loader;
+#[cfg(feature = "reload")]
+pub mod reload;
 mod secret;
 
 pub use self::effective::Setting;

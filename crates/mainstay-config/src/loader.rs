@@ -15,6 +15,11 @@ use crate::layer::{Layer, Merged, joined};
 mod profile;
 mod read;
 mod rules;
+#[cfg(feature = "reload")]
+mod values;
+
+#[cfg(feature = "reload")]
+pub(crate) use self::values::Digests;
 
 /// Reads all sources into one value.
 ///
@@ -33,6 +38,7 @@ mod rules;
 /// # Ok(())
 /// # }
 /// ```
+#[derive(Clone)]
 #[must_use = "nothing is read before `load`"]
 pub struct Loader {
     app: String,
