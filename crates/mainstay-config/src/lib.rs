@@ -57,6 +57,10 @@
 //!
 //! [`ConfigError`] is a report, one line a problem: the key, what was expected, what kind of thing was there, and the
 //! file with line and column or the exact variable. It never shows a value: what is in the wrong place may be a secret.
+//!
+//! # While the process runs
+//!
+//! With the feature `reload`, `reload::Live` follows the folder of the files.
 
 mod deserialize;
 mod effective;
@@ -65,6 +69,8 @@ mod explain;
 mod layer;
 mod loader;
 mod redact;
+#[cfg(feature = "reload")]
+pub mod reload;
 mod secret;
 mod shape;
 mod watch;

@@ -20,6 +20,11 @@ mod offline;
 mod profile;
 mod read;
 mod rules;
+#[cfg(feature = "reload")]
+mod values;
+
+#[cfg(feature = "reload")]
+pub(crate) use self::values::Digests;
 
 /// Reads all sources into one value.
 ///
@@ -38,8 +43,8 @@ mod rules;
 /// # Ok(())
 /// # }
 /// ```
-#[must_use = "nothing is read before `load`"]
 #[derive(Clone)]
+#[must_use = "nothing is read before `load`"]
 pub struct Loader {
     app: String,
     profiles: Vec<String>,

@@ -126,7 +126,7 @@ impl Loader {
         format!("{}__", self.prefix())
     }
 
-    fn named_directory(&self, environment: &[(OsString, OsString)]) -> Option<(PathBuf, String)> {
+    pub(super) fn named_directory(&self, environment: &[(OsString, OsString)]) -> Option<(PathBuf, String)> {
         let name = format!("{}_CONFIG_DIR", self.prefix());
         if let Some(path) = &self.directory {
             return Some((path.clone(), "--config-dir".to_owned()));
