@@ -1,10 +1,13 @@
 //! What the loader does, one file per question.
 
 mod canary;
+mod env_files;
 mod files;
+mod formats;
 mod precedence;
 mod profiles;
 mod reports;
+mod secret_files;
 mod values;
 
 use std::fs;
