@@ -40,6 +40,8 @@ impl Secrets {
             }
         };
         names
+            // Folders are somebody else's: `lost+found`, another mount.
+            .filter(|(behind, _)| !behind.is_dir())
             .filter_map(|(behind, name)| {
                 // Shown under the name that it was found by, which stays the same from one `..data` to the next.
                 let file = folder.join(&name);
@@ -53,10 +55,6 @@ impl Secrets {
                     (Ok(None), _) | (Err(_), Self::Credentials { .. }) => return None,
                     (Err(reason), Self::Named { .. }) => return Some(Err(wrong(reason))),
                 };
-                // Folders are somebody else's: `lost+found`, another mount.
-                if behind.is_dir() {
-                    return None;
-                }
                 let read = secret(&behind).map_err(|reason| wrong(reason).key(&path));
                 Some(read.map(|text| Assignment::secret(path, file, text)))
             })

@@ -73,23 +73,27 @@ pub(crate) fn env_file(
     };
     let (entries, errors) = dotenv::parse(&text);
     let more = errors.len().saturating_sub(MISTAKES);
-    let mut read: Vec<_> = errors
+    let wrong = |message: String, place| Problem::new(message).at(&origin).place(place);
+    let mut read: Vec<(Place, Result<Assignment, Problem>)> = errors
         .into_iter()
         .take(MISTAKES)
-        .map(|error| Err(Problem::new(error.message).at(&origin).place(error.place)))
+        .map(|error| (error.place, Err(wrong(error.message, error.place))))
         .collect();
-    if more > 0 {
-        read.push(Err(Problem::new(format!("{more} more lines that cannot be read")).at(&origin)));
-    }
     for entry in entries {
+        let place = entry.place;
         if let Some(name) = entry.name.strip_prefix(prefix) {
-            read.push(variable(name, &entry.value, origin.clone(), Some(entry.place), known));
+            read.push((place, variable(name, &entry.value, origin.clone(), Some(place), known)));
         } else if let Some((name, in_force)) = elsewhere.iter().find(|(name, _)| name == entry.name)
             && in_force.as_deref() != Some(entry.value.as_ref())
         {
             let message = format!("{name} is needed before this file is read: set it in the environment");
-            read.push(Err(Problem::new(message).at(&origin).place(entry.place)));
+            read.push((place, Err(wrong(message, place))));
         }
+    }
+    read.sort_by_key(|(place, _)| *place);
+    let mut read: Vec<_> = read.into_iter().map(|(_, result)| result).collect();
+    if more > 0 {
+        read.push(Err(Problem::new(format!("{more} more lines that cannot be read")).at(&origin)));
     }
     Some(read)
 }

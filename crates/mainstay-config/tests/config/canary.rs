@@ -95,6 +95,82 @@ fn no_value_of_a_variable_or_argument_is_ever_shown() {
 }
 
 #[test]
+fn no_value_of_a_json_or_yaml_file_is_ever_shown() {
+    for text in [
+        format!("{{\"password\": {CANARY}}}"),
+        format!("{{\"password\": '{CANARY}'}}"),
+        format!("{{\"password\": \"{CANARY}}}"),
+        format!("{{\"password\": \"\\q{CANARY}\"}}"),
+        format!("{{\"password\": [\"{CANARY}\"], \"server\": {{\"listen\": \"127.0.0.1:80\"}}}}"),
+        format!("{{\"server\": {{\"listen\": \"{CANARY}\"}}}}"),
+        format!("{{\"server\": \"{CANARY}\"}}"),
+        format!("{{\"password\": \"{CANARY}\", \"password\": \"{CANARY}\"}}"),
+        CANARY.to_owned(),
+        format!("password: {CANARY}\npassword: {CANARY}"),
+        format!("password: '{CANARY}"),
+        format!("password: *{CANARY}"),
+        format!("password: !{CANARY} x"),
+        format!("server: {CANARY}"),
+        format!("server:\n  listen: {CANARY}"),
+        format!("server:\n\t{CANARY}: x"),
+        format!("a: b: {CANARY}"),
+        format!("? {CANARY}: {{"),
+    ] {
+        for ending in ["json", "yaml"] {
+            let name = format!("default.{ending}");
+            let folder = folder(&[(name.as_str(), &text), ("development.toml", "")]);
+            check::<Settings>(loader().directory(Some(folder.path().to_owned())));
+        }
+    }
+}
+
+#[test]
+fn no_value_of_an_env_file_is_ever_shown() {
+    for text in [
+        CANARY.to_owned(),
+        format!("export {CANARY}"),
+        format!("ORDERS__PASSWORD {CANARY}"),
+        format!("ORDERS__PASSWORD.X={CANARY}"),
+        format!("ORDERS__PASSWORD='{CANARY}"),
+        format!("ORDERS__PASSWORD=\"{CANARY}"),
+        format!("ORDERS__PASSWORD='x'{CANARY}"),
+        format!("ORDERS__PASSWORD=\"\\q{CANARY}\""),
+        format!("ORDERS__PASSWORD={CANARY}\u{1}"),
+        format!("ORDERS__PASSWORD={CANARY}\nORDERS__PASSWORD={CANARY}"),
+        format!("ORDERS__PASSWORD={CANARY}\nORDERS__PASSWORD__X={CANARY}"),
+        format!("ORDERS__PASSWORD_FILE={CANARY}"),
+        format!("ORDERS__PASSWORD_FILE=/{CANARY}/x"),
+        format!("ORDERS__PASSWRD={CANARY}"),
+        format!("ORDERS__X__={CANARY}"),
+        format!("ORDERS_PROFILE={CANARY}"),
+        format!("ORDERS__LIMITS__CONNECTIONS={CANARY}"),
+        format!("ORDERS__SERVER__LISTEN={CANARY}"),
+    ] {
+        let folder = folder(&[("default.toml", MINIMAL), ("development.toml", ""), (".env", &text)]);
+        check::<Settings>(loader().directory(Some(folder.path().to_owned())));
+    }
+}
+
+#[test]
+fn no_value_of_a_secret_file_is_ever_shown() {
+    let embedded = [("default.toml", MINIMAL), ("development.toml", "")];
+    for name in ["passwrd", "server.listen", "limits.connections", "LIMITS__SHARE", "password.x", "a..b"] {
+        let folder = folder(&[(name, CANARY)]);
+        check::<Settings>(loader().embedded(&embedded).secrets(folder.path()));
+    }
+    let folder = folder(&[("key", CANARY)]);
+    let file = folder.path().join("key");
+    for key in ["SERVER", "SERVER__LISTEN", "LIMITS__CONNECTIONS", "PASSWRD", "PASSWORD__X"] {
+        let variable = (format!("ORDERS__{key}_FILE"), file.clone());
+        check::<Settings>(loader().embedded(&embedded).environment([variable]));
+    }
+    // The value itself where its file should be named.
+    for value in [CANARY.to_owned(), format!("/{CANARY}/x"), format!("{}/{CANARY}", file.display())] {
+        check::<Settings>(loader().embedded(&embedded).environment([("ORDERS__PASSWORD_FILE", value)]));
+    }
+}
+
+#[test]
 fn words_of_a_type_or_rule_that_quote_the_value_are_withheld() {
     let given = || loader().environment([("ORDERS__VALUE", CANARY)]);
     check::<WithQuoting>(given());

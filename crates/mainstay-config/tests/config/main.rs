@@ -4,9 +4,13 @@ mod canary;
 mod explaining;
 mod files;
 mod offline;
+mod env_files;
+mod files;
+mod formats;
 mod precedence;
 mod profiles;
 mod reports;
+mod secret_files;
 mod values;
 
 use std::fs;

@@ -11,9 +11,12 @@ fn check(
     argument: Option<&str>,
     expected: (&str, Option<&str>),
 ) {
-    let folder = folder(files);
+    let (secrets, files): (Vec<_>, Vec<_>) =
+        files.iter().copied().partition(|(name, _)| *name == "server.name");
+    let (folder, secrets) = (folder(&files), folder(&secrets));
     let mut loader = Loader::new("orders")
         .directory(Some(folder.path().to_owned()))
+        .secrets(secrets.path())
         .environment(variable.map(|value| ("ORDERS__SERVER__NAME", value)));
     if let Some(name) = argument {
         loader = loader.set(format!("server.name={name}"));
@@ -21,7 +24,8 @@ fn check(
     let loaded = load(loader).expect("settings");
     let source = loaded
         .source_of("server.name")
-        .map(|source| source.replace(&*folder.path().to_string_lossy(), "config"));
+        .map(|source| source.replace(&*folder.path().to_string_lossy(), "config"))
+        .map(|source| source.replace(&*secrets.path().to_string_lossy(), "secrets"));
     assert_eq!((loaded.settings.server.name.as_str(), source.as_deref()), expected);
 }
 
@@ -40,6 +44,14 @@ fn a_higher_source_wins_and_is_named() {
     check(&[all[0], empty], None, None, ("default", Some("config/default.toml:3:8")));
     check(&all[..2], None, None, ("profile", Some("config/development.toml:3:8")));
     check(&all, None, None, ("local", Some("config/local.toml:3:8")));
+    let (any, own) = ("ORDERS__SERVER__NAME=any", "ORDERS__SERVER__NAME=own");
+    let with = |more: &[(&'static str, &'static str)]| [&all, more].concat();
+    let (env, env_own) = ((".env", any), (".env.development", own));
+    let secret = ("server.name", "secret\n");
+    check(&with(&[env]), None, None, ("any", Some("config/.env:1:22")));
+    check(&with(&[env, env_own]), None, None, ("own", Some("config/.env.development:1:22")));
+    check(&with(&[env, env_own, secret]), None, None, ("secret", Some("secrets/server.name")));
+    let all = with(&[env, env_own, secret]);
     check(&all, Some("variable"), None, ("variable", Some("ORDERS__SERVER__NAME")));
     check(&all, Some("variable"), Some("argument"), ("argument", Some("--set server.name")));
 }
