@@ -7,6 +7,8 @@ mod offline;
 mod precedence;
 mod profiles;
 mod reports;
+#[cfg(feature = "schema")]
+mod schemas;
 mod values;
 
 use std::fs;
