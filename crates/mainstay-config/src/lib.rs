@@ -53,6 +53,15 @@
 //! `X-Api-Key` is out of reach, and numbers inside `#[serde(flatten)]` and untagged enums stay text, because serde
 //! does not say there which type it wants.
 //!
+//! # Living with it
+//!
+//! [`Loaded::effective`] lists every setting with its source, and [`Loaded::explain`] every source of one setting, with
+//! what the losers said. [`Loader::check_profiles`] checks all profiles where their secrets are not at hand.
+//!
+//! The feature `schema` derives a JSON Schema and templates of `default.toml` and `.env` from the settings' types
+//! (`Loader::json_schema`, `Loader::toml_template`, `Loader::env_template`); the types then derive `schemars::JsonSchema`.
+//! The feature `clap` makes all of it a command: `ConfigCommand`.
+//!
 //! # What a mistake looks like
 //!
 //! [`ConfigError`] is a report, one line a problem: the key, what was expected, what kind of thing was there, and the
@@ -62,6 +71,8 @@
 //!
 //! With the feature `reload`, `reload::Live` follows the folder of the files.
 
+#[cfg(feature = "clap")]
+mod command;
 mod deserialize;
 mod effective;
 mod error;
@@ -71,12 +82,18 @@ mod loader;
 mod redact;
 #[cfg(feature = "reload")]
 pub mod reload;
+#[cfg(feature = "schema")]
+mod schema;
 mod secret;
 mod shape;
 mod watch;
 
+#[cfg(feature = "clap")]
+pub use self::command::{CommandError, ConfigCommand};
 pub use self::effective::Setting;
 pub use self::error::ConfigError;
 pub use self::explain::{Candidate, Explanation, Standing};
 pub use self::loader::{Loaded, Loader, ProfileCheck, ProfilesReport, load};
 pub use self::secret::Secret;
+#[cfg(feature = "schema")]
+pub use schemars;

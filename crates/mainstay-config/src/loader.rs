@@ -265,6 +265,22 @@ impl Loader {
         }
     }
 
+    #[cfg(feature = "schema")]
+    pub(crate) fn name(&self) -> &str {
+        &self.app
+    }
+
+    /// The variable of the key, unless a variable's name cannot say it.
+    #[cfg(feature = "schema")]
+    pub(crate) fn variable_name(&self, path: &[String]) -> Option<String> {
+        let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        let can_be_said = |level: &String| {
+            !level.contains("__") && !level.trim_matches('_').is_empty() && level.chars().all(is_plain)
+        };
+        let name = || format!("{}__{}", self.prefix(), path.join("__").to_uppercase());
+        path.iter().all(can_be_said).then(name)
+    }
+
     fn prefix(&self) -> String {
         let letter = |character: char| if character.is_alphanumeric() { character } else { '_' };
         self.app.chars().map(letter).collect::<String>().to_uppercase()

@@ -1,15 +1,16 @@
 //! What the loader does, one file per question.
 
 mod canary;
+mod env_files;
 mod explaining;
 mod files;
-mod offline;
-mod env_files;
-mod files;
 mod formats;
+mod offline;
 mod precedence;
 mod profiles;
 mod reports;
+#[cfg(feature = "schema")]
+mod schemas;
 mod secret_files;
 mod values;
 
