@@ -8,13 +8,19 @@ use std::{env, fmt};
 use garde::Validate;
 use serde::de::DeserializeOwned;
 
-use crate::deserialize::Node;
-use crate::error::{ConfigError, Problem};
-use crate::layer::{Layer, Merged, joined};
+use crate::boot::Boot;
+use crate::error::ConfigError;
+use crate::guard::Guard;
+use crate::layer::{Merged, joined};
+use crate::problem::Problem;
 
+mod check;
+mod findings;
+mod links;
 mod profile;
 mod read;
 mod rules;
+mod shadow;
 
 /// Reads all sources into one value.
 ///
@@ -43,6 +49,7 @@ pub struct Loader {
     embedded: Vec<(&'static str, &'static str)>,
     environment: Option<Vec<(OsString, OsString)>>,
     arguments: Vec<String>,
+    guards: Vec<Guard>,
 }
 
 /// The settings, and where they came from.
@@ -55,6 +62,7 @@ pub struct Loaded<T> {
     pub profile: String,
     sources: Vec<String>,
     source_of: BTreeMap<String, String>,
+    warnings: Vec<Problem>,
 }
 
 /// Loads the settings of `app` in the usual way.
@@ -68,7 +76,8 @@ pub struct Loaded<T> {
 /// [`ConfigError`], which lists what is wrong.
 pub fn load<T>(app: &str) -> Result<T, ConfigError>
 where
-    T: DeserializeOwned + Validate<Context = ()>,
+    T: DeserializeOwned + Validate,
+    T::Context: From<Boot>,
 {
     Ok(Loader::new(app).usual_directory("config").load()?.settings)
 }
@@ -94,6 +103,7 @@ impl Loader {
             embedded: Vec::new(),
             environment: None,
             arguments: Vec::new(),
+            guards: Vec::new(),
         }
     }
 
@@ -157,61 +167,41 @@ impl Loader {
         self
     }
 
+    /// One more rule on what production must not run with. Default: none.
+    pub fn guard(mut self, guard: Guard) -> Self {
+        self.guards.push(guard);
+        self
+    }
+
     /// Reads everything once, in the order that the [crate's page](crate) gives, and checks it.
+    ///
+    /// The rules of the settings get the profile if they ask for it, see [`Boot`].
     ///
     /// # Errors
     ///
-    /// [`ConfigError`], which lists what is wrong.
+    /// [`ConfigError`], which lists everything that is wrong.
     pub fn load<T>(self) -> Result<Loaded<T>, ConfigError>
     where
-        T: DeserializeOwned + Validate<Context = ()>,
+        T: DeserializeOwned + Validate,
+        T::Context: From<Boot>,
     {
         let environment = self.environment.clone().unwrap_or_else(|| env::vars_os().collect());
         let mut problems = Vec::new();
         let profile = read::keep(self.choose_profile(&environment), &mut problems);
-        let sources = self.read(profile.as_deref(), &environment, &mut problems);
-        let checked = if problems.is_empty() { self.check::<T>(sources) } else { Err(problems) };
-        match (checked, profile) {
-            (Ok((settings, sources, source_of)), Some(profile)) => {
-                Ok(Loaded { settings, profile, sources, source_of })
-            }
-            (Ok(_), None) => unreachable!("a profile that could not be chosen is a problem"),
-            (Err(problems), profile) => Err(ConfigError { app: self.app, profile, problems }),
-        }
-    }
-
-    fn check<T>(&self, layers: Vec<Layer>) -> Result<Checked<T>, Vec<Problem>>
-    where
-        T: DeserializeOwned + Validate<Context = ()>,
-    {
-        let files: Vec<String> = layers
-            .iter()
-            .filter(|layer| !layer.origin.is_text())
-            .map(|layer| layer.origin.to_string())
-            .collect();
-        let sources = layers.iter().map(|layer| layer.origin.to_string()).collect();
+        let mut layers = self.read(profile.as_deref(), &environment, &mut problems);
+        let prefix = self.prefix();
+        layers.retain(|layer| !links::is_link_layer(&format!("{prefix}_"), layer));
+        problems.extend(links::warnings(&prefix, &environment));
         let merged = Merged::new(layers);
-        let is_text = |tag| merged.is_text(tag);
-        let root = Node { value: &merged.tree, is_text: &is_text };
+        let sources = merged.in_order().into_iter().map(|layer| layer.origin.to_string()).collect();
 
-        let looked_in = |path: &[String]| self.where_to_set(path, &files);
-        let settings = T::deserialize(root).map_err(|fault| vec![fault.problem(&merged, looked_in)])?;
-        settings.validate().map_err(|report| rules::broken(&report, &merged))?;
-
-        let source_of = merged
-            .leaves()
-            .into_iter()
-            .filter_map(|(path, value)| Some((joined(&path), merged.source(value.tag(), &path)?)))
-            .collect();
-        Ok((settings, sources, source_of))
-    }
-
-    /// "set ORDERS__SERVER__PORT, or `server.port` in config/production.toml"
-    fn where_to_set(&self, path: &[String], files: &[String]) -> String {
-        let variable = format!("{}__{}", self.prefix(), path.join("__").to_uppercase());
-        match files.last() {
-            Some(file) => format!("set {variable}, or `{}` in {file}", joined(path)),
-            None => format!("set {variable}"),
+        let (settings, notes) = self.check::<T>(&merged, profile.as_deref(), &mut problems);
+        problems.sort_by_cached_key(|problem| (problem.is_warning(), problem.order()));
+        match (settings, profile) {
+            (Some(settings), Some(profile)) if problems.iter().all(Problem::is_warning) => {
+                Ok(Loaded { settings, profile, sources, source_of: sources_of(&merged), warnings: problems })
+            }
+            (_, profile) => Err(ConfigError { app: self.app, profile, problems, notes, sources }),
         }
     }
 
@@ -247,9 +237,17 @@ impl<T> Loaded<T> {
     pub fn sources(&self) -> &[String] {
         &self.sources
     }
+
+    /// What is suspicious, and yet no reason not to start: worth a line in the log.
+    pub fn warnings(&self) -> &[Problem] {
+        &self.warnings
+    }
 }
 
-type Checked<T> = (T, Vec<String>, BTreeMap<String, String>);
+fn sources_of(merged: &Merged) -> BTreeMap<String, String> {
+    let leaves = merged.leaves().into_iter();
+    leaves.filter_map(|(path, value)| Some((joined(&path), merged.source(value.tag(), &path)?))).collect()
+}
 
 #[cfg(test)]
 mod tests {

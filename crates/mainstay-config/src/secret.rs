@@ -1,10 +1,13 @@
 //! A value that never shows itself.
 
 use std::fmt;
+use std::marker::PhantomData;
 
-use serde::de::Error as _;
+use serde::de::{Error as _, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroize;
+
+use crate::deserialize::SECRET;
 
 const REDACTED: &str = "[redacted]";
 
@@ -76,11 +79,23 @@ impl<T: Zeroize> Serialize for Secret<T> {
 
 impl<'de, T: Zeroize + Deserialize<'de>> Deserialize<'de> for Secret<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // The name tells the loader that a secret is read; other formats pay no attention to it.
+        deserializer.deserialize_newtype_struct(SECRET, Wrapping(PhantomData)).map(Self)
+    }
+}
+
+struct Wrapping<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Wrapping<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a secret")
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
         // The inner error is dropped: it may quote the value.
-        match T::deserialize(deserializer) {
-            Ok(value) => Ok(Self(value)),
-            Err(_) => Err(D::Error::custom("not a valid secret of the expected type")),
-        }
+        T::deserialize(deserializer).map_err(|_| D::Error::custom("not a valid secret of the expected type"))
     }
 }
 

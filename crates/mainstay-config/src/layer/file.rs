@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::document::Document;
 use super::{Layer, Origin};
-use crate::error::Problem;
+use crate::code::Code;
+use crate::problem::Problem;
 
 /// A folder whose files are read by exact name, without looking in any other.
 pub(crate) struct Folder(PathBuf);
@@ -60,8 +61,8 @@ pub(crate) fn embedded(files: &[(&'static str, &'static str)], wanted: &str) -> 
 
 fn layer(origin: Origin, text: &str) -> Result<Layer, Problem> {
     match Document::parse(text) {
-        Ok(Document { data, places }) => Ok(Layer { origin, data, places }),
-        Err(error) => Err(Problem::new(error.message).at(&origin).place(error.place)),
+        Ok(Document { data, places }) => Ok(Layer { origin, data, places, text: Some(text.into()) }),
+        Err(error) => Err(Problem::of(Code::Syntax, error.message).at(&origin).place(error.place)),
     }
 }
 

@@ -1,11 +1,15 @@
 //! What the loader does, one file per question.
 
 mod canary;
+mod codes;
 mod files;
+mod planted;
 mod precedence;
 mod profiles;
 mod reports;
+mod shapes;
 mod values;
+mod whole;
 
 use std::fs;
 use std::net::SocketAddr;
