@@ -6,10 +6,17 @@ use serde::de::{Deserializer, IntoDeserializer, Unexpected, Visitor};
 use serde::forward_to_deserialize_any;
 
 mod access;
+mod collect;
 mod fault;
+mod stand_in;
+mod watch;
 
 use self::access::{Entries, Items};
-pub(crate) use self::fault::{Fault, NOT_ACCEPTED, withheld};
+pub(crate) use self::collect::{Collected, collect};
+pub(crate) use self::fault::{Fault, NOT_ACCEPTED, What, withheld};
+pub(crate) use self::watch::{Seen, Watch};
+
+pub(crate) use crate::secret::MARKER as SECRET;
 
 const BOOLEANS: &str = "a boolean (true, false, yes, no, on, off, 1, 0)";
 
@@ -18,23 +25,45 @@ const BOOLEANS: &str = "a boolean (true, false, yes, no, on, off, 1, 0)";
 pub(crate) struct Node<'a> {
     pub(crate) value: &'a Value,
     pub(crate) is_text: &'a dyn Fn(Tag) -> bool,
+    pub(crate) watch: &'a Watch,
 }
 
 // === impl Node ===
 
 impl<'a> Node<'a> {
     fn child(self, value: &'a Value) -> Self {
-        Self { value, is_text: self.is_text }
+        Self { value, ..self }
     }
 
     /// The text, when this is a string that came from a variable.
     fn text(self) -> Option<&'a str> {
         let text = self.value.as_str()?;
-        (self.is_text)(self.value.tag()).then_some(text)
+        ((self.is_text)(self.value.tag()) || self.watch.is_text_here()).then_some(text)
+    }
+
+    /// The fault, which now knows whose it is; what was expected is kept for the case that this is a secret.
+    fn blame(self, fault: Fault) -> Fault {
+        let fault = fault.at(self.value);
+        self.watch.expects(fault.expected());
+        fault
+    }
+
+    /// The value as the kind of thing that it is.
+    fn read<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        match self.value {
+            Value::String(_, text) => visitor.visit_str(text),
+            Value::Char(_, character) => visitor.visit_char(*character),
+            Value::Bool(_, boolean) => visitor.visit_bool(*boolean),
+            Value::Num(_, number) => visit_number(*number, visitor),
+            Value::Empty(..) => visitor.visit_unit(),
+            Value::Dict(_, table) => visitor.visit_map(Entries::new(Some(table), self.is_text, self.watch)),
+            Value::Array(_, items) => visitor.visit_seq(Items::new(items, self)),
+        }
+        .map_err(|fault: Fault| self.blame(fault))
     }
 
     fn number<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        let Some(text) = self.text().map(str::trim) else { return self.deserialize_any(visitor) };
+        let Some(text) = self.text().map(str::trim) else { return self.read(visitor) };
         // From the narrow to the wide, as visitors of small types do not all know the wide ones.
         let result = if let Ok(number) = text.parse() {
             visitor.visit_i64(number)
@@ -47,28 +76,28 @@ impl<'a> Node<'a> {
         } else {
             visitor.visit_str(text)
         };
-        result.map_err(|fault: Fault| fault.at(self.value))
+        result.map_err(|fault: Fault| self.blame(fault))
     }
 
     fn float<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        let Some(text) = self.text().map(str::trim) else { return self.deserialize_any(visitor) };
+        let Some(text) = self.text().map(str::trim) else { return self.read(visitor) };
         let result = match text.parse() {
             Ok(number) => visitor.visit_f64(number),
             Err(_) => visitor.visit_str(text),
         };
-        result.map_err(|fault: Fault| fault.at(self.value))
+        result.map_err(|fault: Fault| self.blame(fault))
     }
 
     /// A list; text is split at commas.
     fn list<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        let Some(text) = self.text() else { return self.deserialize_any(visitor) };
+        let Some(text) = self.text() else { return self.read(visitor) };
         let items: Vec<Value> = match text.trim() {
             "" => Vec::new(),
             text => {
                 text.split(',').map(|item| Value::String(self.value.tag(), item.trim().to_owned())).collect()
             }
         };
-        visitor.visit_seq(Items::new(&items, self)).map_err(|fault: Fault| fault.at(self.value))
+        visitor.visit_seq(Items::new(&items, self)).map_err(|fault: Fault| self.blame(fault))
     }
 }
 
@@ -76,26 +105,18 @@ impl<'de> Deserializer<'de> for Node<'_> {
     type Error = Fault;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        match self.value {
-            Value::String(_, text) => visitor.visit_str(text),
-            Value::Char(_, character) => visitor.visit_char(*character),
-            Value::Bool(_, boolean) => visitor.visit_bool(*boolean),
-            Value::Num(_, number) => visit_number(*number, visitor),
-            Value::Empty(..) => visitor.visit_unit(),
-            Value::Dict(_, table) => visitor.visit_map(Entries::new(table, self)),
-            Value::Array(_, items) => visitor.visit_seq(Items::new(items, self)),
-        }
-        .map_err(|fault: Fault| fault.at(self.value))
+        self.watch.saw_choice();
+        self.read(visitor)
     }
 
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        let Some(text) = self.text() else { return self.deserialize_any(visitor) };
+        let Some(text) = self.text() else { return self.read(visitor) };
         match text.trim().to_lowercase().as_str() {
             "true" | "yes" | "on" | "1" => visitor.visit_bool(true),
             "false" | "no" | "off" | "0" => visitor.visit_bool(false),
             _ => Err(serde::de::Error::invalid_type(Unexpected::Str(text), &BOOLEANS)),
         }
-        .map_err(|fault: Fault| fault.at(self.value))
+        .map_err(|fault: Fault| self.blame(fault))
     }
 
     fn deserialize_i8<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
@@ -159,10 +180,30 @@ impl<'de> Deserializer<'de> for Node<'_> {
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
         self,
-        _: &'static str,
+        name: &'static str,
         visitor: V,
     ) -> Result<V::Value, Fault> {
-        visitor.visit_newtype_struct(self).map_err(|fault: Fault| fault.at(self.value))
+        if name != SECRET {
+            return visitor.visit_newtype_struct(self).map_err(|fault: Fault| self.blame(fault));
+        }
+        self.watch.saw_secret();
+        visitor
+            .visit_newtype_struct(self)
+            .map_err(|fault: Fault| fault.at(self.value).of_secret(self.watch.expected()))
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Fault> {
+        self.watch.saw_struct(fields);
+        self.read(visitor)
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        self.read(visitor)
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -171,18 +212,33 @@ impl<'de> Deserializer<'de> for Node<'_> {
         _: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Fault> {
+        self.watch.saw_choice();
         match self.value {
             Value::String(_, text) => visitor.visit_enum(variant(text)),
-            Value::Dict(_, table) => {
-                visitor.visit_enum(MapAccessDeserializer::new(Entries::new(table, self)))
-            }
-            _ => return self.deserialize_any(visitor),
+            Value::Dict(_, table) => visitor.visit_enum(MapAccessDeserializer::new(Entries::new(
+                Some(table),
+                self.is_text,
+                self.watch,
+            ))),
+            _ => return self.read(visitor),
         }
-        .map_err(|fault: Fault| fault.at(self.value))
+        .map_err(|fault: Fault| self.blame(fault))
+    }
+
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        self.read(visitor)
+    }
+
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        self.read(visitor)
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        visitor.visit_unit()
     }
 
     forward_to_deserialize_any! {
-        char str string bytes byte_buf unit unit_struct map struct identifier ignored_any
+        char bytes byte_buf unit unit_struct identifier
     }
 }
 

@@ -7,8 +7,8 @@ use figment::value::{Dict, Value};
 use serde::Serialize;
 
 use crate::Loaded;
-use crate::error::closest;
 use crate::layer::{Layer, Merged, Origin, Path, joined};
+use crate::problem::closest;
 use crate::redact::shown;
 use crate::watch::Seen;
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use figment::value::{Dict, Map, Tag, Value};
 use figment::{Figment, Metadata, Profile, Provider};
@@ -45,12 +46,14 @@ pub(crate) struct Layer {
     pub(crate) origin: Origin,
     pub(crate) data: Dict,
     pub(crate) places: HashMap<Path, Place>,
+    /// The text of a file, for the report to show a line of.
+    pub(crate) text: Option<Arc<str>>,
 }
 
 /// All layers as one tree, in which every value still knows its layer.
 pub(crate) struct Merged {
     figment: Figment,
-    layers: HashMap<String, Layer>,
+    layers: HashMap<String, (usize, Layer)>,
     pub(crate) tree: Value,
 }
 
@@ -94,6 +97,28 @@ impl Layer {
         graft(&mut self.data, other.data);
         self.places.extend(other.places);
     }
+
+    /// The value at this key, a table or not.
+    pub(crate) fn value(&self, path: &[String]) -> Option<&Value> {
+        value(&self.data, path)
+    }
+
+    /// Every value that is not a table, with its key.
+    pub(crate) fn leaves(&self) -> Vec<(Path, &Value)> {
+        leaves(&self.data)
+    }
+
+    /// Where the value at this key begins; of an item of a list, where the list does.
+    pub(crate) fn place(&self, path: &[String]) -> Option<Place> {
+        let whole = path.iter().position(|level| level.starts_with('[')).unwrap_or(path.len());
+        self.places.get(&path[..whole]).copied()
+    }
+
+    /// How many values begin on this line.
+    pub(crate) fn values_on_line(&self, line: usize) -> usize {
+        let leaves = self.leaves();
+        leaves.iter().filter(|(path, _)| self.places.get(path).is_some_and(|place| place.0 == line)).count()
+    }
 }
 
 impl Provider for &Layer {
@@ -112,12 +137,29 @@ impl Merged {
     pub(crate) fn new(layers: Vec<Layer>) -> Self {
         let figment = layers.iter().fold(Figment::new(), Figment::merge);
         let tree = figment.find_value("").expect("no layer fails, and the empty path is the whole tree");
-        let layers = layers.into_iter().map(|layer| (layer.origin.to_string(), layer)).collect();
+        let layers = layers.into_iter().enumerate();
+        let layers = layers.map(|(rank, layer)| (layer.origin.to_string(), (rank, layer))).collect();
         Self { figment, layers, tree }
     }
 
-    fn layer(&self, tag: Tag) -> Option<&Layer> {
-        self.layers.get(&*self.figment.get_metadata(tag)?.name)
+    /// The layer that the value with this tag comes from.
+    pub(crate) fn layer(&self, tag: Tag) -> Option<&Layer> {
+        self.layers.get(&*self.figment.get_metadata(tag)?.name).map(|(_, layer)| layer)
+    }
+
+    /// All layers, lowest first.
+    pub(crate) fn in_order(&self) -> Vec<&Layer> {
+        let mut layers: Vec<_> = self.layers.values().collect();
+        layers.sort_by_key(|(rank, _)| *rank);
+        layers.into_iter().map(|(_, layer)| layer).collect()
+    }
+
+    /// The value at this key, a table or not.
+    pub(crate) fn value(&self, path: &[String]) -> Option<&Value> {
+        match path {
+            [] => Some(&self.tree),
+            path => value(self.tree.as_dict()?, path),
+        }
     }
 
     /// Whether the value with this tag is text, as that of a variable is.
@@ -136,20 +178,29 @@ impl Merged {
 
     /// Every value that is not a table, with its key.
     pub(crate) fn leaves(&self) -> Vec<(Path, &Value)> {
-        fn walk<'a>(path: &Path, value: &'a Value, leaves: &mut Vec<(Path, &'a Value)>) {
-            let Value::Dict(_, table) = value else {
-                return leaves.push((path.clone(), value));
-            };
-            for (key, value) in table {
-                let mut path = path.clone();
-                path.push(key.clone());
-                walk(&path, value, leaves);
+        self.tree.as_dict().map(leaves).unwrap_or_default()
+    }
+}
+
+fn value<'a>(table: &'a Dict, path: &[String]) -> Option<&'a Value> {
+    let (first, rest) = path.split_first()?;
+    let child = table.get(first)?;
+    if rest.is_empty() { Some(child) } else { value(child.as_dict()?, rest) }
+}
+
+fn leaves(table: &Dict) -> Vec<(Path, &Value)> {
+    fn walk<'a>(path: &[String], table: &'a Dict, found: &mut Vec<(Path, &'a Value)>) {
+        for (key, value) in table {
+            let path = [path, std::slice::from_ref(key)].concat();
+            match value {
+                Value::Dict(_, table) => walk(&path, table, found),
+                leaf => found.push((path, leaf)),
             }
         }
-        let mut leaves = Vec::new();
-        walk(&Vec::new(), &self.tree, &mut leaves);
-        leaves
     }
+    let mut found = Vec::new();
+    walk(&[], table, &mut found);
+    found
 }
 
 /// `text` on one line and without anything that a terminal would obey.

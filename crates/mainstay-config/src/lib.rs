@@ -64,36 +64,92 @@
 //!
 //! # What a mistake looks like
 //!
-//! [`ConfigError`] is a report, one line a problem: the key, what was expected, what kind of thing was there, and the
-//! file with line and column or the exact variable. It never shows a value: what is in the wrong place may be a secret.
+//! [`ConfigError`] is one report of everything that is wrong: what cannot be read, the profile, the variables, types,
+//! missing values, unknown keys, the settings' own rules and the [guards](Loader::guard). None of these keeps another
+//! from being checked. Each problem has its key, what was expected, what kind of thing was there, the file with line and
+//! column or the exact variable, and for a typo what was probably meant.
+//!
+//! | code | what is wrong |
+//! |---|---|
+//! | `MC001` | a file or folder cannot be read: missing, a folder, not UTF-8, ... |
+//! | `MC002` | a file is not TOML |
+//! | `MC003` | the profile is none of those that exist |
+//! | `MC004` | a variable or `--set` cannot be used: not UTF-8, without `=`, with an empty level |
+//! | `MC005` | a value does not fit its type |
+//! | `MC006` | a text is none of an enum's |
+//! | `MC007` | a required value is missing |
+//! | `MC008` | a file has an unknown key |
+//! | `MC009` | a variable or `--set` names an unknown key |
+//! | `MC010` | the same setting is given twice: by name and alias, in different case |
+//! | `MC011` | a single value in one place, and a table in another |
+//! | `MC012` | a rule of the settings (garde) is broken |
+//! | `MC013` | a [`Guard`] refuses the value, or guards a key that does not exist |
+//! | `MC014` | warning: a value that is overridden does not fit its type |
+//! | `MC015` | warning: a variable that Kubernetes injects for a Service begins like the application's |
+//!
+//! Codes do not change their meaning. Warnings do not keep the program from starting, see [`Loaded::warnings`].
+//!
+//! # How all of them are found
+//!
+//! A serde type stops at its first mistake. When the ordinary reading has failed, the type is read again and again, each
+//! time with one more mistake out of the way and an invented value in its place, and the rules are checked on what comes
+//! of it. So the `Deserialize` of a setting has to be pure. What the application gets comes from the ordinary reading
+//! only.
+//!
+//! Some types let less be found:
+//!
+//! | what | what is missed |
+//! |---|---|
+//! | `#[serde(flatten)]`, internally tagged and untagged enums | the first mistake inside stands for all; it is shown at the table, not at its key; unknown variables inside are not noticed |
+//! | `try_from`, and a `Deserialize` of one's own | if no invented value passes, what is missing beside it, and the rules; a note says so |
+//! | structs without `deny_unknown_fields` | unknown keys in files (in variables they are always found) |
+//! | rules that look at two fields | nothing when the other field's value is invented: the rule may then object without reason |
+//!
+//! Where a file could not be read, no missing value is claimed, as it may be in there; a note says so.
+//!
+//! # What is shown
+//!
+//! No message contains a value. The line of a file is shown, up to the end of the value, where that value is a plain one
+//! of a type or range that is not a [`Secret`], alone on its line, and neither its key nor the line has a word like
+//! `password`, `token` or `key` in it, nor a URL with a user in it. It is never shown for an unknown key, nor where a
+//! table is expected. So a secret in the place of a plain number is shown, if nothing on its line tells that it is one.
 //!
 //! # While the process runs
 //!
 //! With the feature `reload`, `reload::Live` follows the folder of the files.
 
+mod boot;
+mod code;
 #[cfg(feature = "clap")]
 mod command;
 mod deserialize;
 mod effective;
 mod error;
 mod explain;
+mod guard;
 mod layer;
 mod loader;
+mod problem;
 mod redact;
 #[cfg(feature = "reload")]
 pub mod reload;
+mod report;
 #[cfg(feature = "schema")]
 mod schema;
 mod secret;
 mod shape;
 mod watch;
 
+pub use self::boot::Boot;
 #[cfg(feature = "clap")]
 pub use self::command::{CommandError, ConfigCommand};
 pub use self::effective::Setting;
 pub use self::error::ConfigError;
 pub use self::explain::{Candidate, Explanation, Standing};
+pub use self::guard::Guard;
 pub use self::loader::{Loaded, Loader, ProfileCheck, ProfilesReport, load};
+pub use self::problem::Problem;
+pub use self::report::Style;
 pub use self::secret::Secret;
 #[cfg(feature = "schema")]
 pub use schemars;

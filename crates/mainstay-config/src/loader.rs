@@ -9,20 +9,26 @@ use garde::Validate;
 use serde::de::DeserializeOwned;
 
 pub use self::offline::{ProfileCheck, ProfilesReport};
-use crate::deserialize::Node;
-use crate::error::{ConfigError, Problem};
+use crate::boot::Boot;
+use crate::error::ConfigError;
 use crate::explain::{Candidates, Trail};
-use crate::layer::{Layer, Merged, joined};
+use crate::guard::Guard;
+use crate::layer::{Merged, joined};
+use crate::problem::Problem;
 use crate::shape;
-use crate::watch::watch;
 
+mod check;
+mod findings;
+mod links;
 mod offline;
 mod profile;
 mod read;
 mod rules;
+mod shadow;
 #[cfg(feature = "reload")]
 mod values;
 
+use self::check::Checked;
 #[cfg(feature = "reload")]
 pub(crate) use self::values::Digests;
 
@@ -58,6 +64,7 @@ pub struct Loader {
     environment: Option<Vec<(OsString, OsString)>>,
     arguments: Vec<String>,
     supplied: Vec<String>,
+    guards: Vec<Guard>,
 }
 
 /// The settings, and where they came from.
@@ -71,6 +78,7 @@ pub struct Loaded<T> {
     sources: Vec<String>,
     source_of: BTreeMap<String, String>,
     pub(crate) trail: Trail,
+    warnings: Vec<Problem>,
 }
 
 /// Loads the settings of `app` in the usual way.
@@ -84,7 +92,8 @@ pub struct Loaded<T> {
 /// [`ConfigError`], which lists what is wrong.
 pub fn load<T>(app: &str) -> Result<T, ConfigError>
 where
-    T: DeserializeOwned + Validate<Context = ()>,
+    T: DeserializeOwned + Validate,
+    T::Context: From<Boot>,
 {
     Ok(Loader::new(app).usual_directory("config").load()?.settings)
 }
@@ -116,6 +125,7 @@ impl Loader {
             environment: None,
             arguments: Vec::new(),
             supplied: Vec::new(),
+            guards: Vec::new(),
         }
     }
 
@@ -204,64 +214,45 @@ impl Loader {
         self
     }
 
+    /// One more rule on what production must not run with. Default: none.
+    pub fn guard(mut self, guard: Guard) -> Self {
+        self.guards.push(guard);
+        self
+    }
+
     /// Reads everything once, in the order that the [crate's page](crate) gives, and checks it.
+    ///
+    /// The rules of the settings get the profile if they ask for it, see [`Boot`].
     ///
     /// # Errors
     ///
-    /// [`ConfigError`], which lists what is wrong.
+    /// [`ConfigError`], which lists everything that is wrong.
     pub fn load<T>(self) -> Result<Loaded<T>, ConfigError>
     where
-        T: DeserializeOwned + Validate<Context = ()>,
+        T: DeserializeOwned + Validate,
+        T::Context: From<Boot>,
     {
         let environment = self.environment.clone().unwrap_or_else(|| env::vars_os().collect());
         let mut problems = Vec::new();
         let profile = read::keep(self.choose_profile(&environment), &mut problems);
-        let sources = self.read(profile.as_deref(), &environment, &shape::known::<T>, &mut problems);
-        let checked = if problems.is_empty() { self.check::<T>(sources) } else { Err(problems) };
-        match (checked, profile) {
-            (Ok((settings, sources, source_of, trail)), Some(profile)) => {
-                Ok(Loaded { settings, profile, sources, source_of, trail })
-            }
-            (Ok(_), None) => unreachable!("a profile that could not be chosen is a problem"),
-            (Err(problems), profile) => Err(ConfigError { app: self.app, profile, problems }),
-        }
-    }
-
-    fn check<T>(&self, layers: Vec<Layer>) -> Result<Checked<T>, Vec<Problem>>
-    where
-        T: DeserializeOwned + Validate<Context = ()>,
-    {
-        let files: Vec<String> = layers
-            .iter()
-            .filter(|layer| !layer.origin.is_text())
-            .map(|layer| layer.origin.to_string())
-            .collect();
-        let sources = layers.iter().map(|layer| layer.origin.to_string()).collect();
+        let mut layers = self.read(profile.as_deref(), &environment, &shape::known::<T>, &mut problems);
+        let prefix = self.prefix();
+        layers.retain(|layer| !links::is_link_layer(&format!("{prefix}_"), layer));
+        problems.extend(links::warnings(&prefix, &environment));
         let candidates = Candidates::of(&layers);
         let merged = Merged::new(layers);
-        let is_text = |tag| merged.is_text(tag);
-        let root = Node { value: &merged.tree, is_text: &is_text };
+        let sources = merged.in_order().into_iter().map(|layer| layer.origin.to_string()).collect();
 
-        let looked_in = |path: &[String]| self.where_to_set(path, &files);
-        let (settings, seen) = watch(root, |root| T::deserialize(root));
-        let settings: T = settings.map_err(|fault| vec![fault.problem(&merged, looked_in)])?;
-        settings.validate().map_err(|report| rules::broken(&report, &merged))?;
-
-        let source_of = merged
-            .leaves()
-            .into_iter()
-            .filter_map(|(path, value)| Some((joined(&path), merged.source(value.tag(), &path)?)))
-            .collect();
-        let trail = candidates.redacted(&merged, &seen);
-        Ok((settings, sources, source_of, trail))
-    }
-
-    /// "set ORDERS__SERVER__PORT, or `server.port` in config/production.toml"
-    fn where_to_set(&self, path: &[String], files: &[String]) -> String {
-        let variable = format!("{}__{}", self.prefix(), path.join("__").to_uppercase());
-        match files.last() {
-            Some(file) => format!("set {variable}, or `{}` in {file}", joined(path)),
-            None => format!("set {variable}"),
+        let Checked { settings, notes, asked, .. } =
+            self.check::<T>(&merged, profile.as_deref(), &mut problems);
+        problems.sort_by_cached_key(|problem| (problem.is_warning(), problem.order()));
+        match (settings, profile) {
+            (Some(settings), Some(profile)) if problems.iter().all(Problem::is_warning) => {
+                let trail = candidates.redacted(&merged, &asked);
+                let source_of = sources_of(&merged);
+                Ok(Loaded { settings, profile, sources, source_of, trail, warnings: problems })
+            }
+            (_, profile) => Err(ConfigError { app: self.app, profile, problems, notes, sources }),
         }
     }
 
@@ -313,9 +304,17 @@ impl<T> Loaded<T> {
     pub fn sources(&self) -> &[String] {
         &self.sources
     }
+
+    /// What is suspicious, and yet no reason not to start: worth a line in the log.
+    pub fn warnings(&self) -> &[Problem] {
+        &self.warnings
+    }
 }
 
-type Checked<T> = (T, Vec<String>, BTreeMap<String, String>, Trail);
+fn sources_of(merged: &Merged) -> BTreeMap<String, String> {
+    let leaves = merged.leaves().into_iter();
+    leaves.filter_map(|(path, value)| Some((joined(&path), merged.source(value.tag(), &path)?))).collect()
+}
 
 #[cfg(test)]
 mod tests {

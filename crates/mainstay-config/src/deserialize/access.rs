@@ -2,17 +2,21 @@
 
 use std::iter::Enumerate;
 use std::slice::Iter;
+use std::vec;
 
-use figment::value::{Dict, Value};
+use figment::value::{Dict, Tag, Value};
 use serde::de::value::StrDeserializer;
 use serde::de::{DeserializeSeed, IntoDeserializer, MapAccess, SeqAccess};
 
+use super::stand_in::StandIn;
+use super::watch::Watch;
 use super::{Fault, Node};
 
 pub(super) struct Entries<'a> {
-    entries: figment::value::Map<&'a str, &'a Value>,
-    current: Option<(&'a str, &'a Value)>,
-    parent: Node<'a>,
+    entries: vec::IntoIter<(&'a str, Option<&'a Value>)>,
+    current: Option<(&'a str, Option<&'a Value>)>,
+    is_text: &'a dyn Fn(Tag) -> bool,
+    watch: &'a Watch,
 }
 
 pub(super) struct Items<'a> {
@@ -21,9 +25,27 @@ pub(super) struct Items<'a> {
 }
 
 impl<'a> Entries<'a> {
-    pub(super) fn new(table: &'a Dict, parent: Node<'a>) -> Self {
-        let entries = table.iter().map(|(key, value)| (key.as_str(), value)).collect();
-        Self { entries, current: None, parent }
+    /// The entries of a table; in a collecting run without those that are passed over, and with stand-ins for those
+    /// that no source has.
+    pub(super) fn new(table: Option<&'a Dict>, is_text: &'a dyn Fn(Tag) -> bool, watch: &'a Watch) -> Self {
+        let given = table.into_iter().flatten().map(|(key, value)| (key.as_str(), Some(value)));
+        let mut entries: Vec<_> = given.collect();
+        if !watch.is_plain() {
+            let here = watch.path();
+            let child = |key: &str| [here.as_slice(), &[key.to_owned()]].concat();
+            entries.retain(|(key, _)| !watch.removed.contains(&child(key)));
+            for path in watch.stand_ins.keys() {
+                if let [parent @ .., key] = path.as_slice()
+                    && parent == here.as_slice()
+                    && !entries.iter().any(|(name, _)| name == key)
+                    && !key.starts_with('[')
+                {
+                    entries.push((key, None));
+                }
+            }
+            entries.sort_by_key(|(key, _)| watch.last.contains(&child(key)));
+        }
+        Self { entries: entries.into_iter(), current: None, is_text, watch }
     }
 }
 
@@ -31,15 +53,23 @@ impl<'de> MapAccess<'de> for Entries<'_> {
     type Error = Fault;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Fault> {
-        let Some((key, value)) = self.entries.pop_first() else { return Ok(None) };
+        let Some((key, value)) = self.entries.next() else { return Ok(None) };
         self.current = Some((key, value));
+        self.watch.saw_key(key);
         let key_reader: StrDeserializer<'_, Fault> = key.into_deserializer();
-        seed.deserialize(key_reader).map(Some).map_err(|fault| fault.at(value).within(key))
+        let read = seed.deserialize(key_reader);
+        read.map(Some).map_err(|fault| fault.maybe_at(value).of_key(key))
     }
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Fault> {
         let (key, value) = self.current.take().expect("serde asks for a value after its key");
-        seed.deserialize(self.parent.child(value)).map_err(|fault| fault.at(value).within(key))
+        self.watch.enter(key);
+        let read = match (self.watch.stand_in_here(), value) {
+            (None, Some(value)) => seed.deserialize(Node { value, is_text: self.is_text, watch: self.watch }),
+            (state, _) => seed.deserialize(StandIn::new(state, self.watch)),
+        };
+        self.watch.leave();
+        read.map_err(|fault| fault.maybe_at(value).within(key))
     }
 }
 
@@ -53,8 +83,21 @@ impl<'de> SeqAccess<'de> for Items<'_> {
     type Error = Fault;
 
     fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Fault> {
-        let Some((index, value)) = self.items.next() else { return Ok(None) };
-        let item = seed.deserialize(self.parent.child(value));
-        item.map(Some).map_err(|fault| fault.at(value).within(&format!("[{index}]")))
+        let watch = self.parent.watch;
+        for (index, value) in self.items.by_ref() {
+            let level = format!("[{index}]");
+            watch.enter(&level);
+            if watch.is_last_here() {
+                watch.leave();
+                continue;
+            }
+            let item = match watch.stand_in_here() {
+                None => seed.deserialize(self.parent.child(value)),
+                state => seed.deserialize(StandIn::new(state, watch)),
+            };
+            watch.leave();
+            return item.map(Some).map_err(|fault| fault.at(value).within(&level));
+        }
+        Ok(None)
     }
 }

@@ -5,19 +5,22 @@ use std::fmt;
 use figment::value::{Tag, Value};
 use serde::de::{Expected, Unexpected};
 
-use crate::error::{Problem, closest, list};
-use crate::layer::{Merged, Path};
+use crate::layer::Path;
+use crate::problem::closest;
 
 /// One misfit: what was expected and what kind of thing was there, with the key and the tag of its source.
 #[derive(Debug)]
 pub(crate) struct Fault {
-    path: Path,
-    tag: Tag,
-    kind: Kind,
+    pub(crate) path: Path,
+    pub(crate) tag: Tag,
+    pub(crate) what: What,
+    /// Whether it is the key that does not fit, not its value.
+    pub(crate) of_key: bool,
 }
 
+/// What does not fit.
 #[derive(Debug)]
-enum Kind {
+pub(crate) enum What {
     /// The type's own words. They may quote the value, see [`Fault::at`].
     Words(String),
     Type {
@@ -32,7 +35,10 @@ enum Kind {
         expected: String,
         found: usize,
     },
-    UnknownVariant(&'static [&'static str]),
+    UnknownVariant {
+        known: &'static [&'static str],
+        meant: Option<&'static str>,
+    },
     UnknownKey(&'static [&'static str]),
     Missing(&'static str),
     Duplicate,
@@ -44,8 +50,8 @@ pub(crate) const NOT_ACCEPTED: &str = "not accepted (the reason is withheld, as 
 // === impl Fault ===
 
 impl Fault {
-    fn new(kind: Kind) -> Self {
-        Self { path: Path::new(), tag: Tag::Default, kind }
+    fn new(what: What) -> Self {
+        Self { path: Path::new(), tag: Tag::Default, what, of_key: false }
     }
 
     /// Remembers whose value it is, and drops words that repeat that value.
@@ -54,9 +60,9 @@ impl Fault {
             return self;
         }
         self.tag = value.tag();
-        match &mut self.kind {
-            Kind::Words(words) if withheld(words, value) => NOT_ACCEPTED.clone_into(words),
-            Kind::Type { expected, .. } | Kind::Value { expected, .. } | Kind::Length { expected, .. }
+        match &mut self.what {
+            What::Words(words) if withheld(words, value) => NOT_ACCEPTED.clone_into(words),
+            What::Type { expected, .. } | What::Value { expected, .. } | What::Length { expected, .. }
                 if withheld(expected, value) =>
             {
                 "something else (it is withheld, as it repeats the value)".clone_into(expected);
@@ -71,81 +77,78 @@ impl Fault {
         self
     }
 
-    /// The key, including that of a missing value.
+    /// Like [`Fault::at`], for a value that may be a stand-in.
+    pub(super) fn maybe_at(self, value: Option<&Value>) -> Self {
+        match value {
+            Some(value) => self.at(value),
+            None => self,
+        }
+    }
+
+    pub(super) fn of_key(mut self, key: &str) -> Self {
+        self.of_key = true;
+        self.within(key)
+    }
+
+    /// Says of a secret only what was expected.
+    pub(super) fn of_secret(mut self, expected: Option<String>) -> Self {
+        self.what = match expected {
+            Some(expected) => What::Type { expected, found: "[redacted]" },
+            None => What::Words("not a valid secret of the expected type".to_owned()),
+        };
+        self.path.clear();
+        self
+    }
+
+    pub(super) fn expected(&self) -> Option<&str> {
+        match &self.what {
+            What::Type { expected, .. } | What::Value { expected, .. } => Some(expected),
+            _ => None,
+        }
+    }
+
+    /// The key that this is about, which for a missing one is the key of what is missing.
     pub(crate) fn key(&self) -> Path {
         let mut path = self.path.clone();
-        path.extend(self.is_missing());
+        if let What::Missing(name) = self.what {
+            path.push(name.to_owned());
+        }
         path
-    }
-
-    /// The last level of the key, when no source sets it.
-    pub(crate) fn is_missing(&self) -> Option<String> {
-        if let Kind::Missing(name) = self.kind { Some(name.to_owned()) } else { None }
-    }
-
-    pub(crate) fn is_unknown_key(&self) -> bool {
-        matches!(self.kind, Kind::UnknownKey(_))
-    }
-
-    /// The texts that would have fitted, where the type lists them.
-    pub(crate) fn variants(&self) -> &'static [&'static str] {
-        if let Kind::UnknownVariant(names) = self.kind { names } else { &[] }
-    }
-
-    /// The line of the report. `looked_in` says for a missing key where it could be set.
-    pub(crate) fn problem(mut self, merged: &Merged, looked_in: impl Fn(&[String]) -> String) -> Problem {
-        let mut source = merged.source(self.tag, &self.path);
-        let message = match &self.kind {
-            Kind::Words(words) => words.clone(),
-            Kind::Type { expected, found } => format!("expected {expected}, found {found}"),
-            Kind::Value { expected, found } => format!("expected {expected}, found {found} that is not one"),
-            Kind::Length { expected, found } => format!("expected {expected}, found {found} items"),
-            Kind::UnknownVariant(known) => {
-                format!("expected one of {}, found other text", list(known.iter().copied()))
-            }
-            Kind::UnknownKey(known) => unknown_key(self.path.last().map_or("", String::as_str), known),
-            Kind::Duplicate => "given twice".to_owned(),
-            Kind::Missing(name) => {
-                self.path.push((*name).to_owned());
-                source = None;
-                format!("required, and no source sets it; {}", looked_in(&self.path))
-            }
-        };
-        Problem::new(message).key(&self.path).source(source)
     }
 }
 
 impl serde::de::Error for Fault {
     fn custom<T: fmt::Display>(words: T) -> Self {
-        Self::new(Kind::Words(words.to_string()))
+        Self::new(What::Words(words.to_string()))
     }
 
     fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self::new(Kind::Type { expected: expected.to_string(), found: kind_of(found) })
+        Self::new(What::Type { expected: expected.to_string(), found: kind_of(found) })
     }
 
     fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self::new(Kind::Value { expected: expected.to_string(), found: kind_of(found) })
+        Self::new(What::Value { expected: expected.to_string(), found: kind_of(found) })
     }
 
     fn invalid_length(found: usize, expected: &dyn Expected) -> Self {
-        Self::new(Kind::Length { expected: expected.to_string(), found })
+        Self::new(What::Length { expected: expected.to_string(), found })
     }
 
-    fn unknown_variant(_: &str, expected: &'static [&'static str]) -> Self {
-        Self::new(Kind::UnknownVariant(expected))
+    fn unknown_variant(given: &str, expected: &'static [&'static str]) -> Self {
+        let meant = closest(given, expected.iter().copied());
+        Self::new(What::UnknownVariant { known: expected, meant })
     }
 
     fn unknown_field(_: &str, expected: &'static [&'static str]) -> Self {
-        Self::new(Kind::UnknownKey(expected))
+        Self::new(What::UnknownKey(expected))
     }
 
     fn missing_field(field: &'static str) -> Self {
-        Self::new(Kind::Missing(field))
+        Self::new(What::Missing(field))
     }
 
     fn duplicate_field(_: &'static str) -> Self {
-        Self::new(Kind::Duplicate)
+        Self::new(What::Duplicate)
     }
 }
 
@@ -196,14 +199,6 @@ fn kind_of(found: Unexpected<'_>) -> &'static str {
         Unexpected::Unit | Unexpected::Option => "nothing",
         // Integers that serde has no `Unexpected` of their own for come as `Other`, with the number in it.
         _ => "something else",
-    }
-}
-
-fn unknown_key(key: &str, known: &'static [&'static str]) -> String {
-    match closest(key, known.iter().copied()) {
-        Some(meant) => format!("unknown key, did you mean `{meant}`?"),
-        None if known.is_empty() => "unknown key, none is expected here".to_owned(),
-        None => format!("unknown key, expected one of {}", list(known.iter().copied())),
     }
 }
 

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use super::document::{Document, Format};
 use super::{Layer, Origin, disk};
-use crate::error::Problem;
+use crate::code::Code;
+use crate::problem::Problem;
 
 /// A folder whose files are read by exact name, without looking in any other.
 pub(crate) struct Folder(PathBuf);
@@ -78,7 +79,7 @@ fn one_of<T>(mut found: Vec<T>, origin: impl Fn(&T) -> Origin) -> Result<Option<
 
 fn layer(origin: Origin, format: Format, text: &str) -> Result<Layer, Problem> {
     match Document::parse(format, text) {
-        Ok(Document { data, places }) => Ok(Layer { origin, data, places }),
-        Err(error) => Err(Problem::new(error.message).at(&origin).place(error.place)),
+        Ok(Document { data, places }) => Ok(Layer { origin, data, places, text: Some(text.into()) }),
+        Err(error) => Err(Problem::of(Code::Syntax, error.message).at(&origin).place(error.place)),
     }
 }

@@ -12,7 +12,7 @@ use std::path::{Path as FilePath, PathBuf};
 use super::document::DEPTH;
 use super::text::{Assignment, secret};
 use super::{Origin, Path, disk, printable};
-use crate::error::{Problem, closest};
+use crate::problem::{Problem, closest};
 use crate::shape::{Asked, Known};
 
 /// A folder, and who named it.
@@ -55,7 +55,7 @@ impl Secrets {
                     (Ok(None), _) | (Err(_), Self::Credentials { .. }) => return None,
                     (Err(reason), Self::Named { .. }) => return Some(Err(wrong(reason))),
                 };
-                let read = secret(&behind).map_err(|reason| wrong(reason).key(&path));
+                let read = secret(&behind).map_err(|reason| wrong(reason).about(&path));
                 Some(read.map(|text| Assignment::secret(path, file, text)))
             })
             .collect()

@@ -8,7 +8,8 @@ use figment::value::{Dict, Value};
 
 use super::document::DEPTH;
 use super::{Layer, Origin, Path, Place, disk, dotenv, printable};
-use crate::error::Problem;
+use crate::code::Code;
+use crate::problem::{Problem, Spot};
 use crate::shape::{Asked, Known, sibling};
 
 /// One key set to one text, before that text is looked at.
@@ -45,7 +46,7 @@ pub(crate) fn variables(
         .filter(|(name, _)| name.to_string_lossy().starts_with(prefix))
         .map(|(name, value)| {
             let origin = Origin::Variable(name.to_string_lossy().into_owned());
-            let wrong = |what: &str| Problem::new(what).at(&origin);
+            let wrong = |what: &str| Problem::of(Code::Text, what).at(&origin);
             let name = name.to_str().ok_or_else(|| wrong("the variable's name is not UTF-8"))?;
             let value = value.to_str().ok_or_else(|| wrong("the variable's value is not UTF-8"))?;
             variable(&name[prefix.len()..], value, origin.clone(), None, known)
@@ -73,7 +74,7 @@ pub(crate) fn env_file(
     };
     let (entries, errors) = dotenv::parse(&text);
     let more = errors.len().saturating_sub(MISTAKES);
-    let wrong = |message: String, place| Problem::new(message).at(&origin).place(place);
+    let wrong = |message: String, place| Problem::of(Code::Syntax, message).at(&origin).place(place);
     let mut read: Vec<(Place, Result<Assignment, Problem>)> = errors
         .into_iter()
         .take(MISTAKES)
@@ -93,7 +94,9 @@ pub(crate) fn env_file(
     read.sort_by_key(|(place, _)| *place);
     let mut read: Vec<_> = read.into_iter().map(|(_, result)| result).collect();
     if more > 0 {
-        read.push(Err(Problem::new(format!("{more} more lines that cannot be read")).at(&origin)));
+        read.push(Err(
+            Problem::of(Code::Syntax, format!("{more} more lines that cannot be read")).at(&origin)
+        ));
     }
     Some(read)
 }
@@ -106,14 +109,18 @@ pub(crate) fn arguments(arguments: &[String]) -> Vec<Result<Assignment, Problem>
         .map(|(argument, number)| {
             // Without a `=` nothing says which part is the value, so nothing is shown.
             let (key, value) = argument.split_once('=').ok_or_else(|| {
-                Problem::new(format!("--set number {number} is not of the form key.path=value"))
+                Problem::of(Code::Text, format!("--set number {number} is not of the form key.path=value"))
             })?;
             let path: Path = key.split('.').map(str::to_owned).collect();
             if path.iter().any(String::is_empty) {
-                return Err(Problem::new(format!("--set number {number} has an empty level in its key")));
+                let what = format!("--set number {number} has an empty level in its key");
+                return Err(Problem::of(Code::Text, what));
             }
             if path.len() > DEPTH {
-                return Err(Problem::new(format!("--set number {number} has more than {DEPTH} levels")));
+                return Err(Problem::of(
+                    Code::Text,
+                    format!("--set number {number} has more than {DEPTH} levels"),
+                ));
             }
             let content = Content::Text(value.to_owned());
             Ok(Assignment { path, origin: Origin::Argument(key.to_owned()), place: None, content })
@@ -136,14 +143,15 @@ pub(crate) fn conflicts(sources: &[Vec<Assignment>]) -> Vec<Problem> {
         for (other_source, other) in inside {
             // Arguments have an order that says something.
             let has_order = source != other_source || matches!(one.origin, Origin::Argument(_));
-            let what = match (one.path == other.path, one.names_a_file() != other.names_a_file()) {
+            let (code, what) = match (one.path == other.path, one.names_a_file() != other.names_a_file()) {
                 (true, _) if has_order => continue,
-                (true, true) => "set by its value and by a file that holds it: one of the two has to go",
-                (true, false) => "set twice, and the order of variables says nothing",
-                (false, _) => "cannot be a single value and have keys of its own",
+                (true, true) => {
+                    (Code::Twice, "set by its value and by a file that holds it: one of the two has to go")
+                }
+                (true, false) => (Code::Twice, "set twice, and the order of variables says nothing"),
+                (false, _) => (Code::ScalarAndTable, "cannot be a single value and have keys of its own"),
             };
-            let both = format!("{} and {}", one.named(), other.named());
-            problems.push(Problem::new(what).key(&one.path).source(both));
+            problems.push(Problem::of(code, what).about(&one.path).spot(one.spot()).spot(other.spot()));
             if problems.len() == CONFLICTS {
                 return problems;
             }
@@ -183,7 +191,7 @@ fn variable(
     known: Asked<'_>,
 ) -> Result<Assignment, Problem> {
     let wrong = |what: &str| {
-        let problem = Problem::new(what).at(&origin);
+        let problem = Problem::of(Code::Text, what).at(&origin);
         match place {
             Some(place) => problem.place(place),
             None => problem,
@@ -195,7 +203,7 @@ fn variable(
     }
     if path.len() > DEPTH {
         // Such a name fills the screen, so the report does without.
-        return Err(Problem::new(format!("a variable's name has more than {DEPTH} levels")));
+        return Err(Problem::of(Code::Text, format!("a variable's name has more than {DEPTH} levels")));
     }
     let last = path.last().and_then(|last| last.strip_suffix(FILE)).filter(|last| !last.is_empty());
     let (path, content) = match last {
@@ -242,7 +250,7 @@ impl Assignment {
                 let exists = file.symlink_metadata().is_ok();
                 let shown = Origin::SecretFile { file: file.clone(), named_by: Some(named_by.clone()) };
                 let value = secret(&file).map_err(|reason| {
-                    let problem = Problem::new(format!("the file with its value {reason}")).key(&path);
+                    let problem = Problem::new(format!("the file with its value {reason}")).about(&path);
                     if exists { problem.at(&shown) } else { problem.source(named_by) }
                 })?;
                 (value, shown, None)
@@ -253,15 +261,15 @@ impl Assignment {
         let innermost = Dict::from([(last, Value::from(value))]);
         let data = levels.fold(innermost, |inner, key| Dict::from([(key.clone(), inner.into())]));
         let places = place.map(|place| HashMap::from([(path, place)])).unwrap_or_default();
-        Ok(Layer { origin, data, places })
+        Ok(Layer { origin, data, places, text: None })
     }
 
     fn names_a_file(&self) -> bool {
         matches!(self.content, Content::File(_))
     }
 
-    fn named(&self) -> String {
-        named(&self.origin, self.place)
+    fn spot(&self) -> Spot {
+        Spot::Source(self.origin.clone(), self.place)
     }
 }
 

@@ -1,7 +1,8 @@
 //! Which profile is in force.
 
-use crate::error::{Problem, closest, list};
+use crate::code::Code;
 use crate::layer::printable;
+use crate::problem::{Problem, closest, list};
 
 /// See [`Loader::profiles`](crate::Loader::profiles).
 pub(super) fn assert_names(names: &[&str]) {
@@ -21,8 +22,7 @@ pub(super) fn choose(declared: &[String], named: Option<(String, String)>) -> Re
         return Ok(name);
     }
     let known = || declared.iter().map(String::as_str);
-    let meant = closest(&name, known()).map(|meant| format!("; did you mean `{meant}`?")).unwrap_or_default();
-    let name = printable(&name);
-    Err(Problem::new(format!("unknown profile `{name}`, expected one of {}{meant}", list(known())))
-        .source(named_by))
+    let meant = closest(&name, known()).map(|meant| format!("did you mean `{meant}`?"));
+    let message = format!("unknown profile `{}`, expected one of {}", printable(&name), list(known()));
+    Err(Problem::of(Code::Profile, message).source(named_by).help(meant))
 }

@@ -4,8 +4,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::{Loader, profile};
-use crate::error::Problem;
+use crate::code::Code;
 use crate::layer::{self, Assignment, Folder, Layer, Secrets};
+use crate::problem::Problem;
 use crate::shape::Asked;
 
 type Text = Result<Assignment, Problem>;
@@ -20,7 +21,10 @@ impl Loader {
                 .find_map(|name| Some((variable(environment, name)?, (*name).to_owned())))
                 .map(|(value, name)| match value.into_string() {
                     Ok(value) => Ok((value, name)),
-                    Err(_) => Err(Problem::new("the variable's value is not UTF-8").source(name)),
+                    Err(_) => {
+                        let what = "the variable's value is not UTF-8";
+                        Err(Problem::of(Code::Profile, what).source(name))
+                    }
                 })
                 .transpose()?,
         };

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use mainstay_config::{Loader, Secret};
+use mainstay_config::{Loader, Secret, Style};
 
 use crate::{MINIMAL, Settings, folder, loader};
 
@@ -49,7 +49,8 @@ where
 {
     let loader_shown = format!("{loader:?} {loader:#?}");
     let error = loader.load::<T>().expect_err("a report");
-    for shown in [loader_shown, error.to_string(), format!("{error:?}"), format!("{error:#?}")] {
+    let printed = [error.report(Style::Plain), error.report(Style::Coloured), error.to_json()];
+    for shown in printed.into_iter().chain([loader_shown, format!("{error:?}"), format!("{error:#?}")]) {
         assert!(!shown.to_lowercase().contains("hunter2"), "{shown}");
     }
 }
@@ -178,15 +179,30 @@ fn words_of_a_type_or_rule_that_quote_the_value_are_withheld() {
     check::<WithNumber>(given());
     insta::assert_snapshot!(given().load::<WithQuoting>().unwrap_err(), @"
     the configuration of orders is not valid: 1 problem (profile development)
-      value: not accepted (the reason is withheld, as it repeats the value) (ORDERS__VALUE)
+
+     1. MC005 value: not accepted (the reason is withheld, as it repeats the value)
+        --> ORDERS__VALUE
+
+    note: further checks of `value` were skipped
+    note: the rules of the settings were not checked, nor what is missing beside what was skipped
+
+    read, lowest first: ORDERS__VALUE
     ");
     insta::assert_snapshot!(given().load::<WithRule>().unwrap_err(), @"
     the configuration of orders is not valid: 1 problem (profile development)
-      value: not accepted (the reason is withheld, as it repeats the value) (ORDERS__VALUE)
+
+     1. MC012 value: not accepted (the reason is withheld, as it repeats the value)
+        --> ORDERS__VALUE
+
+    read, lowest first: ORDERS__VALUE
     ");
     insta::assert_snapshot!(given().load::<WithNumber>().unwrap_err(), @"
     the configuration of orders is not valid: 1 problem (profile development)
-      value: not a valid secret of the expected type (ORDERS__VALUE)
+
+     1. MC005 value: expected u16, found [redacted]
+        --> ORDERS__VALUE
+
+    read, lowest first: ORDERS__VALUE
     ");
 }
 
@@ -199,7 +215,7 @@ fn a_value_that_is_not_text_is_not_shown_either() {
         let given = || loader().environment([(name, value.clone())]);
         check::<Settings>(given());
         let error = given().load::<Settings>().unwrap_err().to_string();
-        assert!(error.contains(&format!("{name}: the variable's value is not UTF-8")), "{error}");
+        assert!(error.contains(&format!("the variable's value is not UTF-8\n    --> {name}")), "{error}");
     }
 }
 

@@ -12,24 +12,29 @@ fn each_way_a_file_can_be_unreadable_is_told_apart() {
         fs::remove_file(&file).unwrap();
         break_it(&file);
         let report = report(loader(), &folder);
-        report.lines().nth(1).unwrap().trim().to_owned()
+        let mut lines = report.lines().skip(2);
+        let what = lines.next().unwrap().trim().to_owned();
+        what + lines.next().unwrap()
     };
-    assert_eq!(check(&|_| ()), "config/default.toml: does not exist");
+    assert_eq!(check(&|_| ()), "1. MC001 does not exist    --> config/default.toml");
     assert_eq!(
         check(&|file| fs::create_dir(file).unwrap()),
-        "config/default.toml: is a folder, expected a file"
+        "1. MC001 is a folder, expected a file    --> config/default.toml"
     );
-    assert_eq!(check(&|file| fs::write(file, b"a = '\xff'").unwrap()), "config/default.toml: is not UTF-8");
+    assert_eq!(
+        check(&|file| fs::write(file, b"a = '\xff'").unwrap()),
+        "1. MC001 is not UTF-8    --> config/default.toml"
+    );
     assert_eq!(
         check(&|file| fs::write(file, "[server").unwrap()),
-        "config/default.toml:1:8: unclosed table, expected `]`"
+        "1. MC002 unclosed table, expected `]`    --> config/default.toml:1:8"
     );
     #[cfg(unix)]
     {
         use std::os::unix::fs::{PermissionsExt, symlink};
         assert_eq!(
             check(&|file| symlink("nowhere", file).unwrap()),
-            "config/default.toml: is a link to nothing"
+            "1. MC001 is a link to nothing    --> config/default.toml"
         );
         let denied = |file: &std::path::Path| {
             fs::write(file, MINIMAL).unwrap();
@@ -39,7 +44,10 @@ fn each_way_a_file_can_be_unreadable_is_told_apart() {
         let probe = folder(&[("probe", "")]);
         denied(&probe.path().join("probe"));
         if fs::read(probe.path().join("probe")).is_err() {
-            assert_eq!(check(&denied), "config/default.toml: cannot be read: permission denied");
+            assert_eq!(
+                check(&denied),
+                "1. MC001 cannot be read: permission denied    --> config/default.toml"
+            );
         }
     }
 }
@@ -49,7 +57,7 @@ fn each_way_a_file_can_be_unreadable_is_told_apart() {
 fn a_local_file_may_be_absent_but_not_a_link_to_nothing() {
     let folder = folder(&[("default.toml", MINIMAL), ("development.toml", "")]);
     std::os::unix::fs::symlink("nowhere", folder.path().join("local.toml")).unwrap();
-    assert!(report(loader(), &folder).contains("config/local.toml: is a link to nothing"));
+    assert!(report(loader(), &folder).contains("is a link to nothing\n    --> config/local.toml"));
 }
 
 #[test]
@@ -60,16 +68,27 @@ fn all_unreadable_files_and_variables_are_reported_at_once() {
         .set("no-assignment")
         .set("a..b=1");
     insta::assert_snapshot!(report(loader, &folder), @"
-    the configuration of orders is not valid: 8 problems (profile development)
-      config/default.toml:1:5: string values must be quoted, expected literal string
-      config/development.toml:2:1: duplicate key
-      ORDERS__X__: the variable's name has an empty level between double underscores
-      --set number 1 is not of the form key.path=value
-      --set number 2 has an empty level in its key
-      a: set twice, and the order of variables says nothing (ORDERS__A and ORDERS__a)
-      a: cannot be a single value and have keys of its own (ORDERS__A and ORDERS__A__B)
-      a: cannot be a single value and have keys of its own (ORDERS__a and ORDERS__A__B)
-    ");
+        the configuration of orders is not valid: 8 problems (profile development)
+
+         1. MC004 --set number 1 is not of the form key.path=value
+         2. MC004 --set number 2 has an empty level in its key
+         3. MC002 string values must be quoted, expected literal string
+            --> config/default.toml:1:5
+         4. MC002 duplicate key
+            --> config/development.toml:2:1
+         5. MC011 a: cannot be a single value and have keys of its own
+            --> ORDERS__A and ORDERS__A__B
+         6. MC010 a: set twice, and the order of variables says nothing
+            --> ORDERS__A and ORDERS__a
+         7. MC011 a: cannot be a single value and have keys of its own
+            --> ORDERS__A__B and ORDERS__a
+         8. MC004 the variable's name has an empty level between double underscores
+            --> ORDERS__X__
+
+        note: missing values are not listed, as they may be in what could not be read: config/default.toml, config/development.toml
+
+        read, lowest first: ORDERS__A, ORDERS__A__B, ORDERS__a
+        ");
 }
 
 #[test]
@@ -83,12 +102,20 @@ fn a_named_folder_has_to_be_one() {
         error.to_string().replace(&*folder.path().to_string_lossy(), "config")
     };
     insta::assert_snapshot!(check("nowhere"), @"
-    the configuration of orders is not valid: 1 problem (profile development)
-      config/nowhere from ORDERS_CONFIG_DIR: the configuration folder does not exist
-    ");
+        the configuration of orders is not valid: 1 problem (profile development)
+
+         1. MC001 the configuration folder does not exist
+            --> config/nowhere from ORDERS_CONFIG_DIR
+
+        note: missing values are not listed, as they may be in what could not be read: config/nowhere from ORDERS_CONFIG_DIR
+        ");
     insta::assert_snapshot!(check("file"), @"
     the configuration of orders is not valid: 1 problem (profile development)
-      config/file from ORDERS_CONFIG_DIR: the configuration folder is not a folder
+
+     1. MC001 the configuration folder is not a folder
+        --> config/file from ORDERS_CONFIG_DIR
+
+    note: missing values are not listed, as they may be in what could not be read: config/file from ORDERS_CONFIG_DIR
     ");
 }
 

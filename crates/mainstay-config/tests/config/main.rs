@@ -1,18 +1,22 @@
 //! What the loader does, one file per question.
 
 mod canary;
+mod codes;
 mod env_files;
 mod explaining;
 mod files;
 mod formats;
 mod offline;
+mod planted;
 mod precedence;
 mod profiles;
 mod reports;
 #[cfg(feature = "schema")]
 mod schemas;
 mod secret_files;
+mod shapes;
 mod values;
+mod whole;
 
 use std::fs;
 use std::net::SocketAddr;

@@ -28,15 +28,28 @@ fn the_command_line_beats_the_own_variable_beats_the_common_one_beats_the_defaul
 fn an_unknown_profile_is_refused_with_those_that_exist() {
     insta::assert_snapshot!(profile(None, &[("APP_ENV", "prodution")]).unwrap_err(), @"
     the configuration of orders is not valid: 1 problem
-      APP_ENV: unknown profile `prodution`, expected one of `development`, `staging`, `production`; did you mean `production`?
+
+     1. MC003 unknown profile `prodution`, expected one of `development`, `staging`, `production`
+        --> APP_ENV
+        help: did you mean `production`?
+
+    read, lowest first: built-in default.toml
     ");
     insta::assert_snapshot!(profile(Some(""), &[]).unwrap_err(), @"
     the configuration of orders is not valid: 1 problem
-      --profile: unknown profile ``, expected one of `development`, `staging`, `production`
+
+     1. MC003 unknown profile ``, expected one of `development`, `staging`, `production`
+        --> --profile
+
+    read, lowest first: built-in default.toml
     ");
     insta::assert_snapshot!(profile(None, &[("ORDERS_PROFILE", "../../etc/passwd\u{1b}")]).unwrap_err(), @r"
     the configuration of orders is not valid: 1 problem
-      ORDERS_PROFILE: unknown profile `../../etc/passwd\u{1b}`, expected one of `development`, `staging`, `production`
+
+     1. MC003 unknown profile `../../etc/passwd\u{1b}`, expected one of `development`, `staging`, `production`
+        --> ORDERS_PROFILE
+
+    read, lowest first: built-in default.toml
     ");
 }
 

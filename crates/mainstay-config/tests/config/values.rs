@@ -110,5 +110,8 @@ fn enums_are_read_from_variables_and_files() {
     assert_eq!(variable::<Store>("memory"), Ok(Store::Memory));
     assert_eq!(file::<Store>("value.file.path = 'x'"), Ok(Store::File { path: "x".to_owned() }));
     let error = variable::<Store>("hunter2").unwrap_err();
-    assert!(error.contains("expected one of `memory`, `file`, found other text (ORDERS__VALUE)"), "{error}");
+    assert!(
+        error.contains("expected one of `memory`, `file`, found other text\n    --> ORDERS__VALUE"),
+        "{error}"
+    );
 }
