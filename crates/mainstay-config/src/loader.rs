@@ -195,7 +195,7 @@ impl Loader {
         let merged = Merged::new(layers);
         let sources = merged.in_order().into_iter().map(|layer| layer.origin.to_string()).collect();
 
-        let (settings, notes) = self.check::<T>(&merged, profile.as_deref(), &mut problems);
+        let (settings, notes) = self.check::<T>(&merged, profile.as_deref(), &environment, &mut problems);
         problems.sort_by_cached_key(|problem| (problem.is_warning(), problem.order()));
         match (settings, profile) {
             (Some(settings), Some(profile)) if problems.iter().all(Problem::is_warning) => {
