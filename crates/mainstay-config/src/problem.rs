@@ -77,7 +77,7 @@ impl Problem {
     }
 
     pub(crate) fn about(mut self, path: &[String]) -> Self {
-        self.key = Some(shortened(&joined(path)).into());
+        self.key = (!path.is_empty()).then(|| shortened(&joined(path)).into());
         self
     }
 
