@@ -79,7 +79,7 @@
 //! | `MC006` | a text is none of an enum's |
 //! | `MC007` | a required value is missing |
 //! | `MC008` | a file has an unknown key |
-//! | `MC009` | a variable or `--set` names an unknown key |
+//! | `MC009` | a variable or `--set` names an unknown key, or a variable is not read for want of a second `_` |
 //! | `MC010` | the same setting is given twice: by name and alias, in different case |
 //! | `MC011` | a single value in one place, and a table in another |
 //! | `MC012` | a rule of the settings (garde) is broken |

@@ -244,7 +244,7 @@ impl Loader {
         let sources = merged.in_order().into_iter().map(|layer| layer.origin.to_string()).collect();
 
         let Checked { settings, notes, asked, .. } =
-            self.check::<T>(&merged, profile.as_deref(), &mut problems);
+            self.check::<T>(&merged, profile.as_deref(), &environment, &mut problems);
         problems.sort_by_cached_key(|problem| (problem.is_warning(), problem.order()));
         match (settings, profile) {
             (Some(settings), Some(profile)) if problems.iter().all(Problem::is_warning) => {

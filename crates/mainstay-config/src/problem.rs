@@ -66,7 +66,7 @@ impl Problem {
             code,
             key: None,
             path: None,
-            message: message.into(),
+            message: shortened(&printable(&message.into())),
             spots: Vec::new(),
             looked_in: Box::default(),
             help: Vec::new(),
@@ -80,7 +80,7 @@ impl Problem {
     }
 
     pub(crate) fn about(mut self, path: &[String]) -> Self {
-        self.key = Some(joined(path).into());
+        self.key = (!path.is_empty()).then(|| shortened(&joined(path)).into());
         self.path = Some(path.to_vec());
         self
     }
@@ -132,7 +132,7 @@ impl Problem {
     }
 
     pub(crate) fn where_it_is(&self) -> Option<String> {
-        let spots: Vec<_> = self.spots.iter().map(ToString::to_string).collect();
+        let spots: Vec<_> = self.spots.iter().map(|spot| shortened(&spot.to_string())).collect();
         (!spots.is_empty()).then(|| spots.join(" and "))
     }
 
@@ -183,9 +183,23 @@ impl fmt::Display for Spot {
     }
 }
 
+/// Keys and words come from the world, which has long ones.
+fn shortened(text: &str) -> String {
+    const LONGEST: usize = 500;
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
 /// The one of `known` that `word` is probably a typo of.
 pub(crate) fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let allowed = (word.chars().count() / 3).max(1);
+    const LONGEST: usize = 100;
+    let length = word.chars().count();
+    if length > LONGEST {
+        return None;
+    }
+    let allowed = (length / 3).max(1);
     let plain = |word: &str| word.to_lowercase().replace('-', "_");
     known
         .into_iter()

@@ -78,6 +78,7 @@ impl Run {
         let unknown = watch.stand_ins.iter().any(|(path, state)| !state.absent && key.starts_with(path));
 
         if is_missing(&fault) {
+            let unknown = unknown || watch.is_guess(&fault.path);
             if watch.stand_ins.contains_key(&key) {
                 return self.give_up(fault.path, watch);
             }

@@ -123,6 +123,13 @@ impl Watch {
         self.seen.borrow_mut().anything = None;
     }
 
+    /// Whether an enum was read here whose tag was wrong, so that it is not known which variant was meant.
+    pub(super) fn is_guess(&self, path: &[String]) -> bool {
+        let below = |other: &Path| other.len() > path.len() && other.starts_with(path);
+        self.seen.borrow().choices.contains(path)
+            && self.stand_ins.iter().any(|(other, state)| !state.absent && below(other))
+    }
+
     pub(super) fn last_key(&self) -> Path {
         self.seen.borrow().last_key.clone()
     }

@@ -1,6 +1,7 @@
 //! All checks of what was read: types, keys, rules, guards. None of them keeps another from running.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 
 use garde::Validate;
 use serde::de::DeserializeOwned;
@@ -32,6 +33,7 @@ impl Loader {
         &self,
         merged: &Merged,
         profile: Option<&str>,
+        environment: &[(OsString, OsString)],
         problems: &mut Vec<Problem>,
     ) -> Checked<T>
     where
@@ -61,6 +63,7 @@ impl Loader {
         let misfits = view.of_faults(&faults, problems);
         problems.extend(misfits);
         problems.extend(view.strays(&faults));
+        problems.extend(view.near_misses(environment));
 
         let mut notes = withdraw_missing(problems);
         notes.extend(
@@ -69,6 +72,9 @@ impl Loader {
                 .filter(|path| !path.is_empty())
                 .map(|path| format!("further checks of `{}` were skipped", joined(path))),
         );
+        if skipped.iter().any(Vec::is_empty) {
+            notes.push("more may be wrong than is listed".to_owned());
+        }
         match (settings.as_ref().or(made.as_ref()), self.context::<T>(profile)) {
             (Some(settings), Some(context)) => {
                 if let Err(report) = settings.validate_with(&context) {

@@ -1,6 +1,7 @@
 //! From what the types refuse to problems that a reader can act on.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 
 use crate::code::Code;
 use crate::deserialize::{Fault, Seen, What};
@@ -187,6 +188,43 @@ impl View<'_> {
             problems.extend(all.into_iter().filter(|problem| problem.code == Code::UnknownVariable));
         }
         problems
+    }
+
+    /// Variables with one underscore behind the prefix, which are not read, and were meant to be.
+    pub(super) fn near_misses(&self, environment: &[(OsString, OsString)]) -> Vec<Problem> {
+        const OWN: [&str; 2] = ["PROFILE", "CONFIG_DIR"];
+        let mut problems = Vec::new();
+        for name in environment.iter().filter_map(|(name, _)| name.to_str()) {
+            let Some(rest) = name.strip_prefix(self.prefix).and_then(|rest| rest.strip_prefix('_')) else {
+                continue;
+            };
+            if rest.starts_with('_') || OWN.contains(&rest) {
+                continue;
+            }
+            let path: Path = rest.split("__").map(str::to_lowercase).collect();
+            let meant = if self.is_known(&path) {
+                self.variable(&path)
+            } else if let Some(own) = closest(rest, OWN) {
+                format!("{}_{own}", self.prefix)
+            } else {
+                continue;
+            };
+            let what = "the variable begins like the application's and is not read";
+            problems.push(
+                Problem::of(Code::UnknownVariable, what)
+                    .at(&Origin::Variable(name.to_owned()))
+                    .help(format!("did you mean {meant}?")),
+            );
+        }
+        problems
+    }
+
+    /// Whether this is a key of the settings for certain.
+    fn is_known(&self, path: &[String]) -> bool {
+        (0..path.len()).all(|depth| {
+            let fields = self.seen.structs.get(&path[..depth]);
+            fields.is_some_and(|fields| fields.contains(&path[depth].as_str()))
+        })
     }
 
     fn missing(&self, key: &[String]) -> Problem {

@@ -49,7 +49,11 @@ pub(super) fn warnings<T: DeserializeOwned>(view: &View<'_>) -> Vec<Problem> {
         }
         let mut again = Watch::default();
         again.texts.clone_from(&watch.texts);
-        for fault in collect::<T>(root, again).faults {
+        let found = collect::<T>(root, again);
+        let mut seen = found.seen;
+        seen.secrets.extend(view.seen.secrets.iter().cloned());
+        let view = View { seen: &seen, ..*view };
+        for fault in found.faults {
             let key = fault.key();
             let Some((_, layer)) = replaced.iter().find(|(path, _)| key.starts_with(path)) else { continue };
             if !fault.of_key {

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use mainstay_config::{Loader, Secret, Style};
+use mainstay_config::{Guard, Loader, Secret, Style};
 
 use crate::{MINIMAL, Settings, folder, loader};
 
@@ -228,4 +228,23 @@ fn loaded_settings_show_no_secret() {
         .unwrap();
     assert!(!format!("{loaded:?}").contains(CANARY));
     assert_eq!(loaded.settings.password.expose(), CANARY);
+}
+
+#[test]
+fn neither_guards_nor_warnings_show_a_value() {
+    let text = format!("password = ['{CANARY}']\nlimits.connections = '{CANARY}'\n{MINIMAL}");
+    let folder = folder(&[("default.toml", &text), ("production.toml", "")]);
+    let given = || {
+        loader()
+            .profile(Some("production".to_owned()))
+            .directory(Some(folder.path().to_owned()))
+            .environment([("ORDERS__PASSWORD", CANARY), ("ORDERS__LIMITS__CONNECTIONS", "7")])
+    };
+    let loaded = given().load::<Settings>().unwrap();
+    let shown = format!("{loaded:?} {:?}", loaded.warnings().iter().map(ToString::to_string));
+    assert!(loaded.warnings().len() == 2 && !shown.contains("hunter2"), "{shown}");
+
+    let guard = Guard::secret(["password"]).never([CANARY]);
+    assert!(!format!("{guard:?}").contains("hunter2"));
+    check::<Settings>(given().guard(guard));
 }

@@ -72,6 +72,8 @@ fn every_code_of_the_table_has_an_example_and_every_example_its_code() {
         ("MC007", with("[part]")),
         ("MC008", with("cpies = 1")),
         ("MC009", variable("ORDERS__CPIES", "1")),
+        ("MC009", variable("ORDERS_COPIES", "1")),
+        ("MC009", variable("ORDERS_PROFLIE", "production")),
         ("MC010", two(("ORDERS__COPIES", "1"), ("ORDERS__copies", "2"))),
         ("MC010", with("copies = 1\ncount = 2")),
         ("MC010", with("copies = 1\nCopies = 2")),
@@ -123,4 +125,34 @@ fn warnings_do_not_keep_the_program_from_starting() {
     MC015 injected by Kubernetes for a Service, and not read (ORDERS_SERVICE_HOST)
     ");
     assert_eq!(loaded.settings.copies, 1);
+}
+
+#[test]
+fn words_of_the_world_are_escaped_and_cut() {
+    #[derive(Debug, serde::Deserialize, garde::Validate)]
+    struct Loud {
+        #[garde(custom(shout))]
+        #[serde(rename = "copies")]
+        _copies: u8,
+    }
+    fn shout(_: &u8, (): &()) -> garde::Result {
+        Err(garde::Error::new(format!("\u{1b}[2J\n{}", "a".repeat(10_000))))
+    }
+    let shown = with("copies = 1").load::<Loud>().unwrap_err().to_string();
+    assert!(
+        shown.contains(r"\u{1b}[2J\naaa") && shown.len() < 1_000 && shown.lines().count() < 12,
+        "{shown}"
+    );
+}
+
+#[test]
+fn many_problems_are_counted_and_not_all_written_out() {
+    let text: String = (0..500).map(|number| format!("key{number} = 1\n")).collect();
+    let folder = crate::folder(&[("default.toml", &text), ("development.toml", "")]);
+    let error = loader().directory(Some(folder.path().to_owned())).load::<Small>().unwrap_err();
+    let shown = error.to_string();
+    assert!(
+        shown.contains("\nand ") && shown.contains("more may be wrong") && shown.lines().count() < 500,
+        "{shown}"
+    );
 }

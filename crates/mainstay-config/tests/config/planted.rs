@@ -7,6 +7,8 @@ use mainstay_config::{Loader, Secret};
 use proptest::prelude::*;
 use url::Url;
 
+use crate::folder;
+
 #[derive(Debug, serde::Deserialize, garde::Validate)]
 #[serde(deny_unknown_fields)]
 #[allow(dead_code, reason = "what matters is what is refused")]
@@ -49,6 +51,13 @@ enum Choice {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
+enum Source {
+    Variables,
+    Arguments,
+    File,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
 enum Planted {
     Nothing,
     Wrong,
@@ -85,16 +94,29 @@ fn variable(key: &str) -> String {
     format!("ORDERS__{}", key.replace('.', "__").to_uppercase())
 }
 
+/// Typed as a file has it, where a variable has only text.
+fn file(given: &[(String, String)]) -> String {
+    let line = |(key, value): &(String, String)| match value.as_str() {
+        "1,2" => format!("{key} = [1, 2]\n"),
+        "none at all" => format!("{key} = ['none at all']\n"),
+        "true" => format!("{key} = true\n"),
+        number if number.parse::<i64>().is_ok() => format!("{key} = {number}\n"),
+        text => format!("{key} = '{text}'\n"),
+    };
+    given.iter().map(line).collect()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_planted_mistake_is_found_and_none_is_invented(
         plants in proptest::collection::vec(planted(), KEYS.len()),
-        by_argument in any::<bool>(),
+        source in prop_oneof![Just(Source::Variables), Just(Source::Arguments), Just(Source::File)],
     ) {
         let mut given = vec![("shed.tools.rake".to_owned(), "1".to_owned())];
         let mut expected = BTreeSet::new();
+        let unknown = if source == Source::File { "MC008" } else { "MC009" };
         for ((key, good, wrong, code, required), plant) in KEYS.into_iter().zip(plants) {
             match plant {
                 Planted::Nothing => given.push((key.to_owned(), good.to_owned())),
@@ -110,23 +132,27 @@ proptest! {
                 Planted::Unknown => {
                     given.push((key.to_owned(), good.to_owned()));
                     given.push((format!("{key}quitedifferent"), "x".to_owned()));
-                    expected.insert(("MC009".to_owned(), format!("{key}quitedifferent")));
+                    expected.insert((unknown.to_owned(), format!("{key}quitedifferent")));
                 }
                 // The misspelt key explains the missing one.
                 Planted::Typo => {
                     given.push((format!("{key}x"), good.to_owned()));
-                    expected.insert(("MC009".to_owned(), format!("{key}x")));
+                    expected.insert((unknown.to_owned(), format!("{key}x")));
                 }
             }
         }
-        let mut loader = Loader::new("orders");
-        if by_argument {
-            loader = loader.environment([("HOME", "")]);
-            for (key, value) in &given {
-                loader = loader.set(format!("{key}={value}"));
+        let mut loader = Loader::new("orders").environment([("HOME", "")]);
+        let folder = folder(&[("default.toml", &file(&given)), ("development.toml", "")]);
+        match source {
+            Source::Variables => {
+                loader = loader.environment(given.iter().map(|(key, value)| (variable(key), value.clone())));
             }
-        } else {
-            loader = loader.environment(given.iter().map(|(key, value)| (variable(key), value.clone())));
+            Source::Arguments => {
+                for (key, value) in &given {
+                    loader = loader.set(format!("{key}={value}"));
+                }
+            }
+            Source::File => loader = loader.directory(Some(folder.path().to_owned())),
         }
         let found: BTreeSet<_> = match loader.load::<Garden>() {
             Ok(_) => BTreeSet::new(),

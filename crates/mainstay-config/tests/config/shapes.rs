@@ -104,6 +104,12 @@ fn tagged_and_untagged_enums_are_read_and_the_neighbours_of_a_mistake_in_them_to
     MC006 shape.kind: expected one of `disk`, found other text (built-in default.toml:2:17)
     MC007 name: required, and no source sets it
     ");
+    // Which variant was meant is not known, so nothing in it is claimed to be missing.
+    let guess = shape::<Tagged>("port = 1\nname = ''\nshape = {kind = 'dsik'}").unwrap_err();
+    assert_eq!(
+        guess,
+        "MC006 shape.kind: expected one of `disk`, found other text (built-in default.toml:3:17)"
+    );
     insta::assert_snapshot!(shape::<Tagged>("port = ''\n[shape]\nkind = 'disk'").unwrap_err(), @"
     MC005 port: expected u16, found text (built-in default.toml:1:8)
     MC007 shape.size: required, and no source sets it
