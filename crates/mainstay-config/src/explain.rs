@@ -1,6 +1,7 @@
 //! Why one setting has the value that it has: every source that sets it, and which one won.
 
-use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use figment::value::{Dict, Value};
@@ -150,20 +151,28 @@ impl Candidates {
 
     /// What may be kept of them.
     pub(crate) fn redacted(self, merged: &Merged, seen: &Seen) -> Trail {
-        let in_effect: Vec<Path> = merged.leaves().into_iter().map(|(path, _)| path).collect();
-        let mut trail = Trail::new();
-        let mut highest: BTreeMap<String, Origin> = BTreeMap::new();
+        let in_effect: BTreeSet<Path> = merged.leaves().into_iter().map(|(path, _)| path).collect();
+        let mut trail: BTreeMap<String, (Origin, Vec<Candidate>)> = BTreeMap::new();
         for (path, origin, source, value) in self.0 {
-            let key = joined(&path);
-            let beats = highest.insert(key.clone(), origin.clone()).map(|lower| beats(&origin, &lower));
-            let candidates = trail.entry(key).or_default();
-            for lower in candidates.iter_mut() {
-                lower.standing = Standing::Beaten;
+            let value = shown(&value, &path, seen);
+            let is_in_effect = in_effect.contains(&path);
+            let standing = |beats| if is_in_effect { Standing::Wins(beats) } else { Standing::Replaced };
+            match trail.entry(joined(&path)) {
+                Entry::Vacant(entry) => {
+                    entry.insert((origin, vec![Candidate { source, value, standing: standing(None) }]));
+                }
+                Entry::Occupied(mut entry) => {
+                    let (highest, candidates) = entry.get_mut();
+                    for lower in candidates.iter_mut() {
+                        lower.standing = Standing::Beaten;
+                    }
+                    let standing = standing(Some(beats(&origin, highest)));
+                    candidates.push(Candidate { source, value, standing });
+                    *highest = origin;
+                }
             }
-            let standing = if in_effect.contains(&path) { Standing::Wins(beats) } else { Standing::Replaced };
-            candidates.push(Candidate { source, value: shown(&value, &path, seen), standing });
         }
-        trail
+        trail.into_iter().map(|(key, (_, candidates))| (key, candidates)).collect()
     }
 }
 

@@ -44,7 +44,10 @@ fn number_text(number: Num) -> String {
 }
 
 fn quoted(text: &str) -> String {
-    if text.chars().any(char::is_control) || printable(text) != text {
+    let is_simple = |byte: u8| byte == b' ' || byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
+    if text.bytes().all(is_simple) {
+        format!("\"{text}\"")
+    } else if text.chars().any(char::is_control) || printable(text) != text {
         format!("{text:?}")
     } else {
         toml::Value::from(text).to_string()

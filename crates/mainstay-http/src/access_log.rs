@@ -52,6 +52,7 @@ use record::Record;
 
 /// Settings of [`AccessLogLayer`].
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, Validate)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct AccessLogConfig {
     /// Whether requests are logged at all. True by default.

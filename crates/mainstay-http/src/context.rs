@@ -52,12 +52,14 @@ pub use future::ContextFuture;
 
 /// Settings of [`ContextLayer`].
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize, Validate)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct ContextConfig {
     /// The networks whose peers are believed, in CIDR form (`10.0.0.0/8`, `::1/128`). Empty by default: nobody is.
     ///
     /// Name only networks in which every machine is yours: a trusted peer chooses request ids and continues traces.
     #[garde(skip)]
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<String>"))]
     pub trusted_networks: Vec<IpNet>,
 }
 

@@ -47,14 +47,17 @@ use crate::form::Form;
 
 /// How long calls may take.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize, Validate)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct DeadlineConfig {
     /// How long a call may take that does not say otherwise. 10 s by default; at least 1 ms.
     #[serde(with = "humantime_serde")]
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
     #[garde(custom(at_least_a_millisecond))]
     pub default: Duration,
     /// The longest that a trusted caller may ask for. 60 s by default; at least [`default`](Self::default).
     #[serde(with = "humantime_serde")]
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
     #[garde(custom(not_shorter_than(self.default)))]
     pub maximum: Duration,
 }

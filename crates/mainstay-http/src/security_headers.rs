@@ -65,6 +65,7 @@ const FIXED: [(HeaderName, HeaderValue); 10] = [
 
 /// Settings of [`SecurityHeadersLayer`].
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize, Validate)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct SecurityHeadersConfig {
     /// Whether the headers are set at all. True by default.
@@ -80,6 +81,7 @@ pub struct SecurityHeadersConfig {
 
 /// How long browsers are to insist on https (RFC 6797).
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize, Validate)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct StrictTransportSecurity {
     /// Whether the header is sent. True by default.

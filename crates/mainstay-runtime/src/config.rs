@@ -9,6 +9,7 @@ const LONGEST: Duration = Duration::from_secs(60 * 60);
 
 /// How connections are read, and how long the end may take.
 #[derive(Debug, Clone, Deserialize, Serialize, Validate)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct RuntimeConfig {
     /// How long open requests may go on after the first signal, as `30s`. Default: 30 s; at most an hour. Zero
@@ -16,11 +17,13 @@ pub struct RuntimeConfig {
     /// should be longer.
     #[garde(custom(at_most_an_hour))]
     #[serde(with = "humantime_serde")]
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub grace_period: Duration,
     /// How long a client may take to send a request's head, and how long an HTTP/1.1 connection may be idle before one,
     /// as `10s`. Default: 10 s; above zero, at most an hour. Over HTTP/2 it limits the connection's first bytes only.
     #[garde(custom(at_most_an_hour), custom(above_zero))]
     #[serde(with = "humantime_serde")]
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub header_read_timeout: Duration,
 }
 

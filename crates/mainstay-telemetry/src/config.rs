@@ -7,6 +7,7 @@ use crate::subscriber::filter;
 
 /// What is observed, and how it is written.
 #[derive(Debug, Clone, Default, Deserialize, Serialize, Validate)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct TelemetryConfig {
     /// The log.
@@ -16,6 +17,7 @@ pub struct TelemetryConfig {
 
 /// What is logged, and in which form.
 #[derive(Debug, Clone, Deserialize, Serialize, Validate)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct LogConfig {
     /// The form of a line. Default: [`LogFormat::Json`].
@@ -33,6 +35,7 @@ pub struct LogConfig {
 
 /// The form of a line in the log.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// One JSON object a line, for machines.

@@ -6,14 +6,14 @@ use std::io::{self, Write};
 use std::iter;
 use std::process::ExitCode;
 
-use mainstay_config::ConfigError;
+use mainstay_config::{ConfigError, ProfilesReport};
 
 /// What the body of a `main` returns to [`run`]; `?` works on everything that is a [`std::error::Error`].
 pub type ExitResult = Result<(), Failure>;
 
 /// Why a service ended: a report for people, and the process's exit code.
 ///
-/// Made from any error. A [`ConfigError`], or an error that one caused, exits with 78 (`EX_CONFIG` of `sysexits.h`), anything else with 1.
+/// Made from any error. A [`ConfigError`] or a [`ProfilesReport`], or an error that one caused, exits with 78 (`EX_CONFIG` of `sysexits.h`), anything else with 1.
 pub struct Failure {
     report: String,
     code: u8,
@@ -58,16 +58,23 @@ impl Failure {
 
 impl<E: Error + 'static> From<E> for Failure {
     fn from(error: E) -> Self {
-        let config = chain(&error).find_map(|error| error.downcast_ref::<ConfigError>());
-        if let Some(only) = config.filter(|_| error.source().is_none()) {
-            return Self { report: only.to_string(), code: only.exit_code() };
+        let code = chain(&error).find_map(config_code);
+        if let Some(code) = code.filter(|_| error.source().is_none()) {
+            return Self { report: error.to_string(), code };
         }
         let texts: Vec<String> = chain(&error).map(ToString::to_string).collect();
-        Self {
-            report: format!("error: {}", texts.join("\n  because: ")),
-            code: config.map_or(1, ConfigError::exit_code),
-        }
+        Self { report: format!("error: {}", texts.join("\n  because: ")), code: code.unwrap_or(1) }
     }
+}
+
+/// The exit code of an error that is a report on the settings.
+fn config_code(error: &(dyn Error + 'static)) -> Option<u8> {
+    #[cfg(feature = "clap")]
+    if let Some(error) = error.downcast_ref::<mainstay_config::CommandError>() {
+        return Some(error.exit_code()).filter(|code| *code != 1);
+    }
+    let one = error.downcast_ref().map(ConfigError::exit_code);
+    one.or_else(|| error.downcast_ref().map(ProfilesReport::exit_code))
 }
 
 /// The error and what caused it, outermost first.

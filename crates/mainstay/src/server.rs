@@ -40,10 +40,12 @@ use tower_layer::Layer;
 
 /// Settings of the server stack and of the address that it is served on.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize, Validate)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct ServerConfig {
     /// Where to listen. `127.0.0.1:8080` by default: nothing is reachable from outside until told to.
     #[garde(skip)]
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub listen: SocketAddr,
     /// Whom to trust.
     #[garde(dive)]

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use mainstay::config::{Loaded, Loader};
+use mainstay::config::{ConfigCommand, Loader};
 use mainstay::{ExitResult, server};
 
 use crate::database;
@@ -43,14 +43,6 @@ enum Command {
 }
 
 #[derive(Debug, Subcommand)]
-enum ConfigCommand {
-    /// Say whether the settings are valid; exit with 78 if not
-    Check,
-    /// Print every setting with where it came from; secrets are redacted
-    Show,
-}
-
-#[derive(Debug, Subcommand)]
 enum MigrateCommand {
     /// Run what is pending
     Up,
@@ -66,28 +58,17 @@ impl Cli {
     /// Whatever ended it: settings that are not valid, a database that cannot be opened, an address in use.
     pub async fn run(self) -> ExitResult {
         let loader = Loader::new("orders").profile(self.profile).directory(self.config_dir);
-        let loaded = settings::load(self.set.into_iter().fold(loader, Loader::set))?;
+        let loader = settings::sources(self.set.into_iter().fold(loader, Loader::set));
         match self.command.unwrap_or(Command::Serve) {
-            Command::Serve => serve(&loaded).await,
-            Command::Config(ConfigCommand::Check) => {
-                print(&format!("the configuration is valid (profile {})\n", loaded.profile))
+            Command::Serve => serve(&loader.load()?).await,
+            Command::Config(command) => Ok(command.run::<Settings>(loader, &mut io::stdout().lock())?),
+            Command::Migrate(command) => migrate(&loader.load()?.settings, &command).await,
+            Command::Stack => {
+                let settings = loader.load::<Settings>()?.settings;
+                print(&server::stack(&settings.server)?.describe())
             }
-            Command::Config(ConfigCommand::Show) => print(&effective(&loaded)),
-            Command::Migrate(command) => migrate(&loaded.settings, &command).await,
-            Command::Stack => print(&server::stack(&loaded.settings.server)?.describe()),
         }
     }
-}
-
-/// One line a setting: key, value, source.
-fn effective(loaded: &Loaded<Settings>) -> String {
-    let line = |setting: mainstay::config::Setting| {
-        let source = setting.source.unwrap_or_else(|| "default of the type".to_owned());
-        format!("{} = {}  # {source}\n", setting.key, setting.value)
-    };
-    let header =
-        format!("# profile {}; read, lowest first: {}\n", loaded.profile, loaded.sources().join(", "));
-    loaded.effective().into_iter().map(line).fold(header, |text, line| text + &line)
 }
 
 async fn migrate(settings: &Settings, command: &MigrateCommand) -> ExitResult {

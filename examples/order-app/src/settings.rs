@@ -9,6 +9,7 @@ use mainstay::RuntimeConfig;
 use mainstay::config::{ConfigError, Loaded, Loader, Secret};
 use mainstay::server::ServerConfig;
 use mainstay::telemetry::TelemetryConfig;
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use url::Url;
 
@@ -25,7 +26,7 @@ const BUILT_IN: [(&str, &str); 4] = [
 ];
 
 /// All settings. What has no default here and is in no file must be given: there is no guessing.
-#[derive(Clone, Debug, Deserialize, Serialize, Validate)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize, Validate)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// The tenants that are served.
@@ -55,16 +56,17 @@ pub struct Settings {
 }
 
 /// The listener for operators.
-#[derive(Clone, Debug, Deserialize, Serialize, Validate)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize, Validate)]
 #[serde(deny_unknown_fields)]
 pub struct ManagementSettings {
     /// Where to listen; not for the public.
     #[garde(skip)]
+    #[schemars(with = "String")]
     pub listen: SocketAddr,
 }
 
 /// Where orders are kept.
-#[derive(Clone, Debug, Deserialize, Serialize, Validate)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize, Validate)]
 #[serde(deny_unknown_fields)]
 pub struct DatabaseSettings {
     /// A file of SQLite, `sqlite:path/to/file.db`; a relative path starts at the working directory.
@@ -73,17 +75,19 @@ pub struct DatabaseSettings {
 }
 
 /// Who takes the money.
-#[derive(Clone, Debug, Deserialize, Serialize, Validate)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize, Validate)]
 #[serde(deny_unknown_fields)]
 pub struct PaymentSettings {
     /// The provider's base URL, or `simulator` for one of our own in this process, in `development` only.
     #[garde(skip)]
+    #[schemars(with = "String")]
     pub url: Provider,
     /// What the provider knows us by.
     #[garde(skip)]
     pub api_key: Secret<String>,
     /// How long one call may take. At least 1 ms.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
     #[garde(custom(is_some_time))]
     pub timeout: Duration,
 }
@@ -98,7 +102,7 @@ pub enum Provider {
 }
 
 /// How orders are taken.
-#[derive(Clone, Debug, Deserialize, Serialize, Validate)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize, Validate)]
 #[serde(deny_unknown_fields)]
 pub struct OrderingSettings {
     /// The largest request body that is read, in bytes.
@@ -106,17 +110,26 @@ pub struct OrderingSettings {
     pub body_limit: usize,
     /// How often orders whose payment is unknown are settled. At least 1 ms.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
     #[garde(custom(is_some_time))]
     pub reconcile_every: Duration,
 }
 
-/// Reads the settings: `--config-dir` or `ORDERS_CONFIG_DIR` names a folder, else the built-in files are used.
+/// What the place of deployment supplies: no file of ours can know it, so CI does not ask for it.
+const SUPPLIED_LATER: [&str; 2] = ["tenants", "payment.url"];
+
+/// Where settings come from: `--config-dir` or `ORDERS_CONFIG_DIR` names a folder, else the built-in files are used.
+pub fn sources(loader: Loader) -> Loader {
+    loader.profiles(&PROFILES).embedded(&BUILT_IN).supplied_later(&SUPPLIED_LATER)
+}
+
+/// Reads the settings.
 ///
 /// # Errors
 ///
 /// [`ConfigError`], a report of what is wrong and where.
 pub fn load(loader: Loader) -> Result<Loaded<Settings>, ConfigError> {
-    loader.profiles(&PROFILES).embedded(&BUILT_IN).load()
+    sources(loader).load()
 }
 
 // === impl Provider ===

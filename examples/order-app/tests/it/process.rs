@@ -172,3 +172,75 @@ fn the_stack_is_printed_in_its_order() {
         ]
     );
 }
+
+#[test]
+fn production_is_refused_without_its_secrets_and_ci_checks_the_rest() {
+    let (code, text, report) = run(&["config", "check", "--profile", "production"]);
+    assert_eq!((code, text.as_str()), (78, ""));
+    assert!(report.contains("set ORDERS__PAYMENT__URL"), "{report}");
+
+    let (code, text, _) = run(&["config", "check", "--all-profiles"]);
+    let expected = "development: valid\n\
+        staging: valid\n  to be supplied: payment.api_key, payment.url, tenants\n\
+        production: valid\n  to be supplied: payment.api_key, payment.url, tenants\n";
+    assert_eq!((code, text.as_str()), (0, expected));
+
+    let (code, _, report) = run(&["config", "check", "--all-profiles", "--set", "ordering.body_limit=1"]);
+    assert_eq!(code, 78);
+    assert_eq!(report.matches("ordering.body_limit: lower than 1024 (--set ordering.body_limit)").count(), 3);
+}
+
+#[test]
+fn one_setting_is_explained_source_by_source() {
+    let (code, text, _) = run(&["config", "explain", "server.listen"]);
+    assert_eq!(code, 0);
+    assert!(text.contains(r#""127.0.0.1:8080"  built-in default.toml:4:10"#), "{text}");
+    assert!(text.contains("wins: the environment beats built-in default.toml"), "{text}");
+
+    let (code, text, _) = run(&["config", "explain", "payment", "--set", "payment.api_key=hunter2"]);
+    assert_eq!(code, 0);
+    assert!(text.contains("payment.api_key, lowest source first:") && text.contains("payment.url"), "{text}");
+    assert!(!text.contains("hunter2") && !text.contains("development-only"), "{text}");
+
+    let (code, _, report) = run(&["config", "explain", "server.lissten"]);
+    assert_eq!(code, 1);
+    assert!(report.contains("did you mean `server.listen`?"), "{report}");
+}
+
+#[test]
+fn the_template_is_a_configuration_and_the_schema_knows_every_key_of_the_files() {
+    let (code, template, _) = run(&["config", "template"]);
+    assert_eq!(code, 0);
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("default.toml"), &template).unwrap();
+    std::fs::write(folder.path().join("development.toml"), "").unwrap();
+    let checked = order_app(&folder, &["config", "check", "--config-dir", "."])
+        .env("ORDERS__TENANTS", "acme")
+        .env("ORDERS__DATABASE__URL", "sqlite:orders.db")
+        .env("ORDERS__PAYMENT__URL", "simulator")
+        .env("ORDERS__PAYMENT__API_KEY", "key")
+        .env("ORDERS__PAYMENT__TIMEOUT", "2s")
+        .env("ORDERS__ORDERING__BODY_LIMIT", "65536")
+        .env("ORDERS__ORDERING__RECONCILE_EVERY", "5s")
+        .output()
+        .unwrap();
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+
+    let (code, variables, _) = run(&["config", "template", "--env"]);
+    assert_eq!(code, 0);
+    let (code, schema, _) = run(&["config", "schema"]);
+    assert_eq!(code, 0);
+    let schema: serde_json::Value = serde_json::from_str(&schema).unwrap();
+    let (_, shown, _) = run(&["config", "show"]);
+    for line in shown.lines().filter(|line| !line.starts_with('#')) {
+        let key = line.split(" = ").next().unwrap();
+        let pointer = format!("/properties/{}", key.replace('.', "/properties/"));
+        assert!(schema.pointer(&pointer).is_some(), "{pointer}");
+        let name = format!("\n#ORDERS__{}=", key.replace('.', "__").to_uppercase());
+        assert!(variables.contains(&name), "{name}");
+        assert!(template.contains(&format!("\n#{} =", key.rsplit('.').next().unwrap())), "{key}");
+    }
+    assert_eq!(schema["additionalProperties"], false);
+    assert_eq!(schema["properties"]["payment"]["properties"]["api_key"]["writeOnly"], true);
+    assert_eq!(schema["properties"]["ordering"]["properties"]["body_limit"]["minimum"], 1024);
+}
