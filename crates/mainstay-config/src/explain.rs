@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use crate::Loaded;
 use crate::layer::{Layer, Merged, Origin, Path, joined};
-use crate::problem::closest;
-use crate::redact::shown;
+use crate::problem::{Problem, closest};
+use crate::redact::{redacted, shown};
 use crate::watch::Seen;
 
 /// What every source says of one setting. `Display` gives a line for each.
@@ -150,11 +150,17 @@ impl Candidates {
     }
 
     /// What may be kept of them.
-    pub(crate) fn redacted(self, merged: &Merged, seen: &Seen) -> Trail {
+    ///
+    /// What a type refuses may be anything, also a secret in the wrong place: a value with a warning is not shown.
+    pub(crate) fn redacted(self, merged: &Merged, seen: &Seen, warnings: &[Problem]) -> Trail {
+        let is_refused = |path: &Path, source: &str| {
+            let mut about = warnings.iter().filter(|warning| warning.path.as_ref() == Some(path));
+            about.any(|warning| warning.where_it_is().as_deref() == Some(source))
+        };
         let in_effect: BTreeSet<Path> = merged.leaves().into_iter().map(|(path, _)| path).collect();
         let mut trail: BTreeMap<String, (Origin, Vec<Candidate>)> = BTreeMap::new();
         for (path, origin, source, value) in self.0 {
-            let value = shown(&value, &path, seen);
+            let value = if is_refused(&path, &source) { redacted() } else { shown(&value, &path, seen) };
             let is_in_effect = in_effect.contains(&path);
             let standing = |beats| if is_in_effect { Standing::Wins(beats) } else { Standing::Replaced };
             match trail.entry(joined(&path)) {

@@ -248,7 +248,7 @@ impl Loader {
         problems.sort_by_cached_key(|problem| (problem.is_warning(), problem.order()));
         match (settings, profile) {
             (Some(settings), Some(profile)) if problems.iter().all(Problem::is_warning) => {
-                let trail = candidates.redacted(&merged, &asked);
+                let trail = candidates.redacted(&merged, &asked, &problems);
                 let source_of = sources_of(&merged);
                 Ok(Loaded { settings, profile, sources, source_of, trail, warnings: problems })
             }

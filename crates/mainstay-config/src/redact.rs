@@ -25,8 +25,13 @@ pub(crate) fn shown(value: &Value, path: &Path, seen: &Seen) -> String {
         Value::Char(_, character) if seen.is_plain(path) => quoted(&character.to_string()),
         Value::Bool(_, boolean) if seen.is_plain(path) => boolean.to_string(),
         Value::Num(_, number) if seen.is_plain(path) => number_text(*number),
-        _ => quoted(REDACTED),
+        _ => redacted(),
     }
+}
+
+/// What is shown instead of a value.
+pub(crate) fn redacted() -> String {
+    quoted(REDACTED)
 }
 
 /// Text that a list is read from.

@@ -192,7 +192,7 @@ impl View<'_> {
 
     /// Variables with one underscore behind the prefix, which are not read, and were meant to be.
     pub(super) fn near_misses(&self, environment: &[(OsString, OsString)]) -> Vec<Problem> {
-        const OWN: [&str; 2] = ["PROFILE", "CONFIG_DIR"];
+        const OWN: [&str; 3] = ["PROFILE", "CONFIG_DIR", "SECRETS_DIR"];
         let mut problems = Vec::new();
         for name in environment.iter().filter_map(|(name, _)| name.to_str()) {
             let Some(rest) = name.strip_prefix(self.prefix).and_then(|rest| rest.strip_prefix('_')) else {

@@ -78,7 +78,8 @@ impl Loader {
         let layers = self.read(Some(profile), &environment, &shape::known::<T>, &mut problems);
         let merged = Merged::new(layers);
         let sources = merged.in_order().into_iter().map(|layer| layer.origin.to_string()).collect();
-        let Checked { notes, seen, .. } = self.check::<T>(&merged, Some(profile), &environment, &mut problems);
+        let Checked { notes, seen, .. } =
+            self.check::<T>(&merged, Some(profile), &environment, &mut problems);
 
         let mut supplied = Vec::new();
         problems.retain(|problem| {

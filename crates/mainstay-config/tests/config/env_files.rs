@@ -4,7 +4,7 @@ use std::{env, fs};
 
 use mainstay_config::{Loaded, Loader};
 
-use crate::{MINIMAL, Settings, folder, load, loader, report};
+use crate::{MINIMAL, Settings, folder, found, load, loader};
 
 const FILES: [(&str, &str); 4] =
     [("default.toml", MINIMAL), ("development.toml", ""), ("staging.toml", ""), ("production.toml", "")];
@@ -63,9 +63,10 @@ fn another_folder_may_be_named_and_is_then_the_only_one() {
     let loaded = load(loader().embedded(&embedded).env_files(other.path())).unwrap().settings;
     assert_eq!(loaded.limits.connections, 7);
 
-    let missing = load(loader().embedded(&embedded).env_files("/nowhere")).unwrap_err().to_string();
+    let missing =
+        load(loader().embedded(&embedded).env_files("/nowhere")).unwrap_err().problems()[0].to_string();
     assert!(
-        missing.ends_with("/nowhere from env_files: the configuration folder does not exist"),
+        missing.ends_with("the configuration folder does not exist (/nowhere from env_files)"),
         "{missing}"
     );
 }
@@ -75,42 +76,40 @@ fn mistakes_are_reported_together_with_their_places() {
     let text = "ORDERS__SERVER__NAME\nORDERS__SERVER__NAME='a'b\nORDERS__A=1\nORDERS__A=2\nORDERS__A__B=3\n\
                 ORDERS__X__=1\nORDERS__SERVER__NAME_FILE=\nORDERS__LAST=\"open\nORDERS__B=1\n";
     let folder = files(&[(".env", text), (".env.development", "1=2")]);
-    insta::assert_snapshot!(report(loader(), &folder), @"
-    the configuration of orders is not valid: 9 problems (profile development)
-      config/.env:1:21: expected `=` after the variable's name
-      config/.env:2:25: expected the line's end after the closing quote
-      config/.env:6:13: the variable's name has an empty level between double underscores
-      config/.env:7:27: expected the path of a file that holds the value, found nothing
-      config/.env:8:14: a quote that is not closed
-      config/.env.development:1:1: expected a variable's name: letters, digits and `_`
-      a: set twice, and the order of variables says nothing (config/.env:3:11 and config/.env:4:11)
-      a: cannot be a single value and have keys of its own (config/.env:3:11 and config/.env:5:14)
-      a: cannot be a single value and have keys of its own (config/.env:4:11 and config/.env:5:14)
+    insta::assert_snapshot!(found(loader(), &folder), @"
+    expected `=` after the variable's name (config/.env:1:21)
+    expected the line's end after the closing quote (config/.env:2:25)
+    a: set twice, and the order of variables says nothing (config/.env:3:11 and config/.env:4:11)
+    a: cannot be a single value and have keys of its own (config/.env:3:11 and config/.env:5:14)
+    a: cannot be a single value and have keys of its own (config/.env:4:11 and config/.env:5:14)
+    the variable's name has an empty level between double underscores (config/.env:6:13)
+    expected the path of a file that holds the value, found nothing (config/.env:7:27)
+    a quote that is not closed (config/.env:8:14)
+    expected a variable's name: letters, digits and `_` (config/.env.development:1:1)
     ");
 }
 
 #[test]
 fn a_file_of_other_things_does_not_fill_the_screen() {
     let folder = files(&[(".env", &"no assignment\n".repeat(1000))]);
-    let report = report(loader(), &folder);
-    assert_eq!(report.lines().count(), 12, "{report}");
-    assert!(report.contains("config/.env: 990 more lines that cannot be read"), "{report}");
+    let report = found(loader(), &folder);
+    assert_eq!(report.lines().count(), 11, "{report}");
+    assert!(report.contains("990 more lines that cannot be read (config/.env)"), "{report}");
 }
 
 #[test]
 fn values_are_converted_and_a_wrong_one_names_its_place() {
     let folder = files(&[(".env", "\nORDERS__LIMITS__CONNECTIONS=many\n")]);
-    let report = report(loader(), &folder);
+    let report = found(loader(), &folder);
     assert!(report.contains("limits.connections: expected u32, found text (config/.env:2:29)"), "{report}");
 }
 
 #[test]
 fn what_is_needed_before_the_file_is_read_cannot_be_set_in_it() {
     let folder = files(&[(".env", "ORDERS_PROFILE=staging\nORDERS_CONFIG_DIR=/etc\n")]);
-    insta::assert_snapshot!(report(loader(), &folder), @"
-    the configuration of orders is not valid: 2 problems (profile development)
-      config/.env:1:16: ORDERS_PROFILE is needed before this file is read: set it in the environment
-      config/.env:2:19: ORDERS_CONFIG_DIR is needed before this file is read: set it in the environment
+    insta::assert_snapshot!(found(loader(), &folder), @"
+    ORDERS_PROFILE is needed before this file is read: set it in the environment (config/.env:1:16)
+    ORDERS_CONFIG_DIR is needed before this file is read: set it in the environment (config/.env:2:19)
     ");
     // The same file may serve other tools, which set the environment from it.
     let folder = files(&[(".env", "ORDERS_PROFILE=staging\nORDERS__SERVER__NAME=x")]);
@@ -123,8 +122,8 @@ fn a_file_that_cannot_be_read_is_not_taken_for_absent() {
     let check = |break_it: &dyn Fn(&std::path::Path), expected: &str| {
         let folder = files(&[]);
         break_it(&folder.path().join(".env"));
-        let report = report(loader(), &folder);
-        assert!(report.ends_with(&format!("config/.env: {expected}")), "{report}");
+        let report = found(loader(), &folder);
+        assert!(report.ends_with(&format!("{expected} (config/.env)")), "{report}");
     };
     check(&|file| fs::create_dir(file).unwrap(), "is a folder, expected a file");
     check(&|file| fs::write(file, b"A=\xff").unwrap(), "is not UTF-8");

@@ -68,27 +68,27 @@ fn all_unreadable_files_and_variables_are_reported_at_once() {
         .set("no-assignment")
         .set("a..b=1");
     insta::assert_snapshot!(report(loader, &folder), @"
-        the configuration of orders is not valid: 8 problems (profile development)
+    the configuration of orders is not valid: 8 problems (profile development)
 
-         1. MC004 --set number 1 is not of the form key.path=value
-         2. MC004 --set number 2 has an empty level in its key
-         3. MC002 string values must be quoted, expected literal string
-            --> config/default.toml:1:5
-         4. MC002 duplicate key
-            --> config/development.toml:2:1
-         5. MC011 a: cannot be a single value and have keys of its own
-            --> ORDERS__A and ORDERS__A__B
-         6. MC010 a: set twice, and the order of variables says nothing
-            --> ORDERS__A and ORDERS__a
-         7. MC011 a: cannot be a single value and have keys of its own
-            --> ORDERS__A__B and ORDERS__a
-         8. MC004 the variable's name has an empty level between double underscores
-            --> ORDERS__X__
+     1. MC004 --set number 1 is not of the form key.path=value
+     2. MC004 --set number 2 has an empty level in its key
+     3. MC002 string values must be quoted, expected literal string
+        --> config/default.toml:1:5
+     4. MC002 duplicate key
+        --> config/development.toml:2:1
+     5. MC010 a: set twice, and the order of variables says nothing
+        --> ORDERS__A and ORDERS__a
+     6. MC011 a: cannot be a single value and have keys of its own
+        --> ORDERS__A and ORDERS__A__B
+     7. MC004 the variable's name has an empty level between double underscores
+        --> ORDERS__X__
+     8. MC011 a: cannot be a single value and have keys of its own
+        --> ORDERS__a and ORDERS__A__B
 
-        note: missing values are not listed, as they may be in what could not be read: config/default.toml, config/development.toml
+    note: missing values are not listed, as they may be in what could not be read: config/default.toml, config/development.toml
 
-        read, lowest first: ORDERS__A, ORDERS__A__B, ORDERS__a
-        ");
+    read, lowest first: ORDERS__A, ORDERS__A__B, ORDERS__a
+    ");
 }
 
 #[test]

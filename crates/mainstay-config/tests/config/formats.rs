@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::{MINIMAL, folder, load, loader, report};
+use crate::{MINIMAL, folder, found, load, loader};
 
 const JSON: &str =
     "{\n  \"server\": { \"listen\": \"127.0.0.1:80\" },\n  \"limits\": { \"hosts\": [\"aa\"] }\n}\n";
@@ -32,17 +32,13 @@ fn mistakes_in_json_have_their_place() {
         ("default.json", "{\"server\": 1,\n \"server\": 2}"),
         ("development.json", "{\"limits\": {\"connections\": 007}}"),
     ]);
-    insta::assert_snapshot!(report(loader(), &folder), @"
-    the configuration of orders is not valid: 2 problems (profile development)
-      config/default.json:2:2: duplicate key
-      config/development.json:1:28: a number that begins with 0
+    insta::assert_snapshot!(found(loader(), &folder), @"
+    duplicate key (config/default.json:2:2)
+    a number that begins with 0 (config/development.json:1:28)
     ");
     fs::write(folder.path().join("default.json"), JSON).unwrap();
     fs::write(folder.path().join("development.json"), "{\"limits\": {\"connections\": \"7\"}}").unwrap();
-    insta::assert_snapshot!(report(loader(), &folder), @"
-    the configuration of orders is not valid: 1 problem (profile development)
-      limits.connections: expected u32, found text (config/development.json:1:28)
-    ");
+    insta::assert_snapshot!(found(loader(), &folder), @"limits.connections: expected u32, found text (config/development.json:1:28)");
 }
 
 #[test]
@@ -55,14 +51,13 @@ fn two_files_for_one_layer_are_a_problem() {
         ("local.yml", ""),
         ("local.yaml", ""),
     ]);
-    insta::assert_snapshot!(report(loader(), &folder), @"
-    the configuration of orders is not valid: 2 problems (profile development)
-      config/default.toml and config/default.json: more than one file for the same layer, keep one
-      config/local.yaml and config/local.yml and config/local.json: more than one file for the same layer, keep one
+    insta::assert_snapshot!(found(loader(), &folder), @"
+    more than one file for the same layer, keep one (config/default.toml and config/default.json)
+    more than one file for the same layer, keep one (config/local.yaml and config/local.yml and config/local.json)
     ");
     let embedded = [("default.toml", MINIMAL), ("default.json", JSON), ("development.toml", "")];
     let report = load(loader().embedded(&embedded)).unwrap_err().to_string();
-    assert!(report.contains("built-in default.toml and built-in default.json: more than one"), "{report}");
+    assert!(report.contains("built-in default.toml and built-in default.json"), "{report}");
 }
 
 #[test]
@@ -87,16 +82,16 @@ fn null_is_nothing_and_takes_back_what_a_lower_layer_says() {
 fn a_file_that_is_too_long_is_not_read() {
     let folder =
         folder(&[("default.toml", MINIMAL), ("development.toml", &"#\n".repeat(4 * 1024 * 1024 + 1))]);
-    let report = report(loader(), &folder);
-    assert!(report.ends_with("config/development.toml: is longer than 8192 KiB"), "{report}");
+    let report = found(loader(), &folder);
+    assert!(report.ends_with("is longer than 8192 KiB (config/development.toml)"), "{report}");
 }
 
 #[test]
 #[cfg(not(feature = "yaml"))]
 fn yaml_is_not_passed_over_when_it_cannot_be_read() {
     let folder = folder(&[("default.yaml", "a: 1"), ("development.toml", "")]);
-    let report = report(loader(), &folder);
-    assert!(report.contains("config/default.yaml:1:1: YAML is not read"), "{report}");
+    let report = found(loader(), &folder);
+    assert!(report.contains("YAML is not read"), "{report}");
 }
 
 #[test]
@@ -113,7 +108,7 @@ fn every_layer_may_be_written_in_yaml() {
     assert!(source.ends_with("/default.yaml:3:17"), "{source}");
 
     fs::write(folder.path().join("local.yaml"), "limits:\n  connections: many\n").unwrap();
-    let report = report(loader(), &folder);
+    let report = found(loader(), &folder);
     assert!(
         report.contains("limits.connections: expected u32, found text (config/local.yaml:2:16)"),
         "{report}"

@@ -93,6 +93,23 @@ pub(crate) fn load(loader: Loader) -> Result<Loaded<Settings>, ConfigError> {
 }
 
 /// The report, with the folder's own path replaced.
+/// One line a problem, without its code: for questions of what is found, not of how it looks.
+pub(crate) fn findings(error: &ConfigError, folder: &std::path::Path, shown: &str) -> String {
+    let lines: Vec<String> = error
+        .problems()
+        .iter()
+        .map(|problem| {
+            problem.to_string().split_once(' ').map(|(_, line)| line.to_owned()).unwrap_or_default()
+        })
+        .collect();
+    lines.join("\n").replace(&*folder.to_string_lossy(), shown)
+}
+
+pub(crate) fn found(loader: Loader, folder: &TempDir) -> String {
+    let error = load(loader.directory(Some(folder.path().to_owned()))).expect_err("a report");
+    findings(&error, folder.path(), "config")
+}
+
 pub(crate) fn report(loader: Loader, folder: &TempDir) -> String {
     let error = load(loader.directory(Some(folder.path().to_owned()))).expect_err("a report");
     error.to_string().replace(&*folder.path().to_string_lossy(), "config")

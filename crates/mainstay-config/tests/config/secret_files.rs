@@ -5,7 +5,7 @@ use std::path::Path;
 
 use mainstay_config::{Loader, Secret};
 
-use crate::{folder, loader};
+use crate::{findings, folder, loader};
 
 #[derive(Debug, serde::Deserialize, garde::Validate)]
 #[serde(deny_unknown_fields)]
@@ -34,11 +34,9 @@ fn key(loader: Loader) -> String {
     loaded.settings.payment.api_key.expect("a key").expose().clone()
 }
 
-/// The report without its first line, and with the folder's own path replaced.
+/// What is found, with the folder's own path replaced.
 fn report(loader: Loader, folder: &Path) -> String {
-    let report = loader.load::<Shop>().expect_err("a report").to_string();
-    let (_, problems) = report.split_once("\n  ").expect("problems");
-    problems.replace(&*folder.to_string_lossy(), "secrets")
+    findings(&loader.load::<Shop>().expect_err("a report"), folder, "secrets")
 }
 
 fn named(file: impl Into<std::ffi::OsString>) -> Loader {
@@ -126,7 +124,7 @@ fn each_way_a_file_can_be_unreadable_is_told_apart() {
     }
     assert_eq!(
         report(named(""), Path::new("/nowhere")),
-        "ORDERS__PAYMENT__API_KEY_FILE: expected the path of a file that holds the value, found nothing"
+        "expected the path of a file that holds the value, found nothing (ORDERS__PAYMENT__API_KEY_FILE)"
     );
 }
 
@@ -135,7 +133,7 @@ fn a_value_and_a_file_for_the_same_key_exclude_each_other() {
     let variables = [("ORDERS__PAYMENT__API_KEY", "a"), ("ORDERS__PAYMENT__API_KEY_FILE", "/nowhere")];
     let report = report(Loader::new("orders").environment(variables), Path::new("/nowhere"));
     assert!(
-        report.starts_with(
+        report.contains(
             "payment.api_key: set by its value and by a file that holds it: one of the two has to go \
              (ORDERS__PAYMENT__API_KEY and ORDERS__PAYMENT__API_KEY_FILE)"
         ),
@@ -189,8 +187,9 @@ fn a_folder_gives_one_value_for_each_file() {
 fn files_in_a_named_folder_are_meant_and_unknown_ones_are_problems() {
     let one = folder(&[("payment.api_kye", "hunter2"), ("payment..x", "hunter2"), ("payment.pin", "x")]);
     insta::assert_snapshot!(report(loader().secrets(one.path()), one.path()), @"
-    secrets/payment..x: the file's name has an empty level
-      secrets/payment.api_kye: no setting has the key that this file is named after, did you mean `api_key`?
+    the file's name has an empty level (secrets/payment..x)
+    no setting has the key that this file is named after, did you mean `api_key`? (secrets/payment.api_kye)
+    payment.pin: expected u16, found text (secrets/payment.pin)
     ");
     let other = folder(&[("PAYMENT__PIN", "1")]);
     let one = folder(&[("payment.pin", "2")]);
@@ -203,12 +202,12 @@ fn files_in_a_named_folder_are_meant_and_unknown_ones_are_problems() {
 fn a_named_folder_has_to_be_one() {
     let folder = folder(&[("file", "")]);
     let check = |name: &str| report(loader().secrets(folder.path().join(name)), folder.path());
-    assert_eq!(check("nowhere"), "secrets/nowhere from secrets: the folder of secrets does not exist");
-    assert_eq!(check("file"), "secrets/file from secrets: the folder of secrets is not a folder");
+    assert_eq!(check("nowhere"), "the folder of secrets does not exist (secrets/nowhere from secrets)");
+    assert_eq!(check("file"), "the folder of secrets is not a folder (secrets/file from secrets)");
     let variable = Loader::new("orders").environment([("ORDERS_SECRETS_DIR", folder.path().join("nowhere"))]);
     assert_eq!(
         report(variable, folder.path()),
-        "secrets/nowhere from ORDERS_SECRETS_DIR: the folder of secrets does not exist"
+        "the folder of secrets does not exist (secrets/nowhere from ORDERS_SECRETS_DIR)"
     );
 }
 
@@ -249,6 +248,6 @@ fn a_mount_of_kubernetes_is_read_behind_one_look_at_its_link() {
     fs::remove_dir_all(at("..2026_02")).unwrap();
     assert_eq!(
         report(loader().secrets(mount.path()), mount.path()),
-        "secrets from secrets: the folder of secrets has a `..data` that leads nowhere"
+        "the folder of secrets has a `..data` that leads nowhere (secrets from secrets)"
     );
 }
