@@ -1,12 +1,13 @@
 //! How a service's `main` begins and ends: a runtime, a report on standard error, and an exit code that says what it was.
 
+use std::env;
 use std::error::Error;
 use std::fmt::{self, Debug, Display, Formatter};
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::iter;
 use std::process::ExitCode;
 
-use mainstay_config::{ConfigError, ProfilesReport};
+use mainstay_config::{ConfigError, ProfilesReport, Style};
 
 /// What the body of a `main` returns to [`run`]; `?` works on everything that is a [`std::error::Error`].
 pub type ExitResult = Result<(), Failure>;
@@ -16,12 +17,15 @@ pub type ExitResult = Result<(), Failure>;
 /// Made from any error. A [`ConfigError`] or a [`ProfilesReport`], or an error that one caused, exits with 78 (`EX_CONFIG` of `sysexits.h`), anything else with 1.
 pub struct Failure {
     report: String,
+    // Where the report has colours to offer.
+    coloured: Option<String>,
     code: u8,
 }
 
 /// Runs a service's `main` on a tokio runtime with all its threads, and turns the result into an exit code.
 ///
-/// A failure's report goes to standard error as it is, without a backtrace. Tasks that still run at the end are dropped, and
+/// A failure's report goes to standard error as it is, without a backtrace, in colours if that is a terminal and `NO_COLOR`
+/// is not set. Tasks that still run at the end are dropped, and
 /// blocking ones (`spawn_blocking`) are left behind: the process does not wait for them.
 ///
 /// ```
@@ -31,11 +35,11 @@ pub struct Failure {
 pub fn run(main: impl Future<Output = ExitResult>) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return Failure::from(error).report_to(&mut io::stderr()),
+        Err(error) => return Failure::from(error).report_to(&mut io::stderr(), wants_colours()),
     };
     let code = match runtime.block_on(main) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report_to(&mut io::stderr()),
+        Err(failure) => failure.report_to(&mut io::stderr(), wants_colours()),
     };
     runtime.shutdown_background();
     code
@@ -49,9 +53,10 @@ impl Failure {
         self.code
     }
 
-    fn report_to(&self, writer: &mut impl Write) -> ExitCode {
+    fn report_to(&self, writer: &mut impl Write, colours: bool) -> ExitCode {
+        let report = self.coloured.as_ref().filter(|_| colours).unwrap_or(&self.report);
         // Where even standard error is gone, the code still says it.
-        let _written: io::Result<()> = writeln!(writer, "{self}");
+        let _written: io::Result<()> = writeln!(writer, "{report}");
         ExitCode::from(self.code)
     }
 }
@@ -60,11 +65,19 @@ impl<E: Error + 'static> From<E> for Failure {
     fn from(error: E) -> Self {
         let code = chain(&error).find_map(config_code);
         if let Some(code) = code.filter(|_| error.source().is_none()) {
-            return Self { report: error.to_string(), code };
+            let coloured = chain(&error).find_map(|error| error.downcast_ref::<ConfigError>());
+            let coloured = coloured.map(|error| error.report(Style::Coloured));
+            return Self { report: error.to_string(), coloured, code };
         }
         let texts: Vec<String> = chain(&error).map(ToString::to_string).collect();
-        Self { report: format!("error: {}", texts.join("\n  because: ")), code: code.unwrap_or(1) }
+        let report = format!("error: {}", texts.join("\n  because: "));
+        Self { report, coloured: None, code: code.unwrap_or(1) }
     }
+}
+
+/// Colours are for a person at a terminal who did not ask to be spared (<https://no-color.org>).
+fn wants_colours() -> bool {
+    io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// The exit code of an error that is a report on the settings.
@@ -151,7 +164,7 @@ mod tests {
         assert_eq!((failure.code(), failure.to_string()), (1, "error: address in use".to_owned()));
 
         let mut written = Vec::new();
-        failure.report_to(&mut written);
+        failure.report_to(&mut written, true);
         assert_eq!(written, b"error: address in use\n");
     }
 }

@@ -42,6 +42,9 @@ pub enum Refusal {
 pub async fn serve(loaded: &Loaded<Settings>) -> ExitResult {
     let settings = &loaded.settings;
     let _telemetry = telemetry::init(&settings.telemetry)?;
+    for warning in loaded.warnings() {
+        tracing::warn!(warning = warning.to_string(), "a setting is suspicious");
+    }
     let is_development = loaded.profile == DEVELOPMENT;
 
     let database = open(settings, is_development).await?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use garde::Validate;
 use mainstay::RuntimeConfig;
-use mainstay::config::{ConfigError, Loaded, Loader, Secret};
+use mainstay::config::{ConfigError, Guard, Loaded, Loader, Secret};
 use mainstay::server::ServerConfig;
 use mainstay::telemetry::TelemetryConfig;
 use schemars::JsonSchema;
@@ -120,7 +120,13 @@ const SUPPLIED_LATER: [&str; 2] = ["tenants", "payment.url"];
 
 /// Where settings come from: `--config-dir` or `ORDERS_CONFIG_DIR` names a folder, else the built-in files are used.
 pub fn sources(loader: Loader) -> Loader {
-    loader.profiles(&PROFILES).embedded(&BUILT_IN).supplied_later(&SUPPLIED_LATER)
+    let production = |guard: Guard| guard.only_in(&["production"]);
+    loader
+        .profiles(&PROFILES)
+        .embedded(&BUILT_IN)
+        .supplied_later(&SUPPLIED_LATER)
+        .guard(production(Guard::secret(["payment.api_key"])))
+        .guard(production(Guard::encrypted(["payment.url"])))
 }
 
 /// Reads the settings.
@@ -209,7 +215,7 @@ mod tests {
         let given = [
             ("ORDERS__TENANTS", "acme,globex"),
             ("ORDERS__PAYMENT__URL", "https://user:hunter2@payments.example/v1"),
-            ("ORDERS__PAYMENT__API_KEY", "hunter3"),
+            ("ORDERS__PAYMENT__API_KEY", "hunter3-of-the-provider"),
         ];
         let loaded = load(loader("production").environment(given)).unwrap();
         let shown: String = loaded

@@ -107,7 +107,7 @@ fn production_refuses_the_simulator_and_a_schema_that_is_behind() {
     let production = |arguments: &[&str], url: &str| {
         let mut command = order_app(&folder, arguments);
         command.env("ORDERS_PROFILE", "production").env("ORDERS__TENANTS", "acme");
-        command.env("ORDERS__PAYMENT__URL", url).env("ORDERS__PAYMENT__API_KEY", "key");
+        command.env("ORDERS__PAYMENT__URL", url).env("ORDERS__PAYMENT__API_KEY", "a-key-of-the-provider");
         let Output { status, stdout, stderr } = command.output().unwrap();
         (status.code().unwrap(), String::from_utf8(stdout).unwrap() + &String::from_utf8(stderr).unwrap())
     };
@@ -187,7 +187,7 @@ fn production_is_refused_without_its_secrets_and_ci_checks_the_rest() {
 
     let (code, _, report) = run(&["config", "check", "--all-profiles", "--set", "ordering.body_limit=1"]);
     assert_eq!(code, 78);
-    assert_eq!(report.matches("ordering.body_limit: lower than 1024 (--set ordering.body_limit)").count(), 3);
+    assert_eq!(report.matches("ordering.body_limit: lower than 1024").count(), 3);
 }
 
 #[test]
@@ -218,7 +218,7 @@ fn the_template_is_a_configuration_and_the_schema_knows_every_key_of_the_files()
         .env("ORDERS__TENANTS", "acme")
         .env("ORDERS__DATABASE__URL", "sqlite:orders.db")
         .env("ORDERS__PAYMENT__URL", "simulator")
-        .env("ORDERS__PAYMENT__API_KEY", "key")
+        .env("ORDERS__PAYMENT__API_KEY", "a-key-of-the-provider")
         .env("ORDERS__PAYMENT__TIMEOUT", "2s")
         .env("ORDERS__ORDERING__BODY_LIMIT", "65536")
         .env("ORDERS__ORDERING__RECONCILE_EVERY", "5s")
