@@ -154,7 +154,9 @@ impl Candidates {
     /// What a type refuses may be anything, also a secret in the wrong place: a value with a warning is not shown.
     pub(crate) fn redacted(self, merged: &Merged, seen: &Seen, warnings: &[Problem]) -> Trail {
         let is_refused = |path: &Path, source: &str| {
-            let mut about = warnings.iter().filter(|warning| warning.path.as_ref() == Some(path));
+            let mut about = warnings
+                .iter()
+                .filter(|warning| warning.path.as_ref().is_some_and(|levels| levels.0 == *path));
             about.any(|warning| warning.where_it_is().as_deref() == Some(source))
         };
         let in_effect: BTreeSet<Path> = merged.leaves().into_iter().map(|(path, _)| path).collect();

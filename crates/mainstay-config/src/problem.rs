@@ -13,13 +13,17 @@ pub struct Problem {
     pub(crate) code: Code,
     pub(crate) key: Option<Box<str>>,
     /// The key level by level, where it is one of the sources' or the type's.
-    pub(crate) path: Option<Path>,
-    pub(crate) message: String,
+    pub(crate) path: Option<Box<Levels>>,
+    pub(crate) message: Box<str>,
     pub(crate) spots: Vec<Spot>,
     pub(crate) looked_in: Box<[String]>,
     pub(crate) help: Vec<String>,
     pub(crate) line: Option<Box<Line>>,
 }
+
+/// A key level by level, behind one pointer: a problem travels in many results.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Levels(pub(crate) Path);
 
 /// Where it is.
 #[derive(Debug, Clone)]
@@ -66,7 +70,7 @@ impl Problem {
             code,
             key: None,
             path: None,
-            message: shortened(&printable(&message.into())),
+            message: shortened(&printable(&message.into())).into(),
             spots: Vec::new(),
             looked_in: Box::default(),
             help: Vec::new(),
@@ -81,7 +85,7 @@ impl Problem {
 
     pub(crate) fn about(mut self, path: &[String]) -> Self {
         self.key = (!path.is_empty()).then(|| shortened(&joined(path)).into());
-        self.path = Some(path.to_vec());
+        self.path = Some(Box::new(Levels(path.to_vec())));
         self
     }
 
@@ -127,7 +131,7 @@ impl Problem {
     pub(crate) fn statement(&self) -> String {
         match &self.key {
             Some(key) => format!("{key}: {}", self.message),
-            None => self.message.clone(),
+            None => self.message.to_string(),
         }
     }
 

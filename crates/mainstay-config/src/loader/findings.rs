@@ -84,7 +84,7 @@ impl View<'_> {
             if is_table { None } else { self.merged.layer(fault.tag) }
         });
         let Some(layer) = leaf else { return problem.spots(self.sources_below(key)) };
-        let repeats = problem.message == crate::deserialize::NOT_ACCEPTED;
+        let repeats = &*problem.message == crate::deserialize::NOT_ACCEPTED;
         let is_table_wanted = self.seen.structs.contains_key(key);
         let may_show = !is_secret && !repeats && !is_table_wanted && !layer.origin.is_text();
         problem = problem.spot(Spot::Source(layer.origin.clone(), report::value_place(layer, key)));

@@ -86,9 +86,9 @@ impl Loader {
             let Some(path) = problem.path.as_deref().filter(|_| problem.code == Code::Missing) else {
                 return true;
             };
-            let is_later = seen.is_secret(path) || self.is_supplied_later(path);
+            let is_later = seen.is_secret(&path.0) || self.is_supplied_later(&path.0);
             if is_later {
-                supplied.push(joined(path));
+                supplied.push(joined(&path.0));
             }
             !is_later
         });

@@ -62,7 +62,7 @@ pub(super) fn warnings<T: DeserializeOwned>(view: &View<'_>) -> Vec<Problem> {
         }
     }
     for problem in &mut problems {
-        problem.message = format!("overridden, and wrong all the same: {}", problem.message);
+        problem.message = format!("overridden, and wrong all the same: {}", problem.message).into();
     }
     problems
 }
