@@ -3,7 +3,7 @@
 use crate::table::thousands;
 use crate::valgrind::Cost;
 
-/// The most that one request may cost.
+/// The most that one request, or one load, may cost.
 ///
 /// Instructions have a margin of about 5 %, for another libc or compiler; allocations are exact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ impl Ceiling {
             let those = counted.iter().filter(|(_, counted, ceiling)| which(*counted, *ceiling));
             let texts = those.map(|(unit, counted, ceiling)| {
                 let (counted, ceiling) = (thousands(*counted), thousands(*ceiling));
-                format!("{name}: {counted} {unit} a request, {words} {ceiling}")
+                format!("{name}: {counted} {unit}, {words} {ceiling}")
             });
             Some(texts.collect::<Vec<_>>().join("\n")).filter(|text| !text.is_empty())
         };
@@ -70,18 +70,16 @@ mod tests {
         let exceeded = |text: &str| Verdict::Exceeded(text.to_owned());
         assert_eq!(
             verdict(10_001, 10),
-            exceeded("whole: 10,001 instructions a request, more than its ceiling of 10,000")
+            exceeded("whole: 10,001 instructions, more than its ceiling of 10,000")
         );
         // One thing far below does not outweigh another above.
-        assert_eq!(
-            verdict(5_000, 11),
-            exceeded("whole: 11 allocations a request, more than its ceiling of 10")
-        );
+        assert_eq!(verdict(5_000, 11), exceeded("whole: 11 allocations, more than its ceiling of 10"));
     }
 
     #[test]
     fn a_ceiling_that_is_much_too_high_is_told() {
-        let text = "whole: 8,999 instructions a request, more than 10 % below its ceiling, which can be lowered from 10,000";
+        let text =
+            "whole: 8,999 instructions, more than 10 % below its ceiling, which can be lowered from 10,000";
         assert_eq!(verdict(8_999, 10), Verdict::Roomy(text.to_owned()));
     }
 }

@@ -14,11 +14,13 @@
 //! | file | question |
 //! |---|---|
 //! | `stack.rs` | what does each layer of the server stack cost, beside the bare service and beside tower-http? |
+//! | `config.rs` | what does loading settings cost, beside figment's, config-rs's and confique's own loading? |
 //!
 //! A new case is a file with its question, its variants and its ceilings, and an arm in [`run`]; `exchange.rs` has the
 //! request and the bare service, `valgrind.rs` and `time.rs` measure, `ceiling.rs` judges, `table.rs` prints.
 
 mod ceiling;
+mod config;
 mod exchange;
 mod log;
 mod stack;
@@ -43,6 +45,8 @@ struct Arguments {
 enum Case {
     /// What does each layer of the server stack cost?
     Stack(stack::Arguments),
+    /// What does loading settings cost, beside other loaders?
+    Config(config::Arguments),
 }
 
 type Outcome = Result<(), Box<dyn Error>>;
@@ -64,5 +68,6 @@ fn run(case: &Case) -> Outcome {
     }
     match case {
         Case::Stack(arguments) => stack::run(arguments),
+        Case::Config(arguments) => config::run(arguments),
     }
 }

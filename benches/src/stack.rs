@@ -201,7 +201,7 @@ fn check(out: &mut impl Write) -> Outcome {
 
 fn clock(out: &mut impl Write) -> Outcome {
     let arguments: Vec<_> = VARIANTS.iter().map(|variant| vec!["stack", "clock", variant.name]).collect();
-    let nanos = time::rounds(&arguments)?;
+    let nanos = time::rounds(&arguments, &[])?;
     let bare = nanos[0];
     let mut table = Table::new(["a request", "ns", "above bare"]);
     for (variant, nanos) in VARIANTS.iter().zip(nanos) {

@@ -14,12 +14,13 @@ const ROUNDS: usize = 9;
 const BATCH: u64 = 1_000;
 const BATCHES: usize = 31;
 
-/// The nanoseconds of each variant, in the order of their arguments.
-pub(crate) fn rounds(variants: &[Vec<&str>]) -> Result<Vec<u64>, Box<dyn Error>> {
+/// The nanoseconds of each variant, in the order of their arguments; all are given the same variables.
+pub(crate) fn rounds(variants: &[Vec<&str>], variables: &[(&str, &str)]) -> Result<Vec<u64>, Box<dyn Error>> {
     let mut nanos = vec![Vec::new(); variants.len()];
     for _ in 0..ROUNDS {
         for (arguments, nanos) in variants.iter().zip(&mut nanos) {
-            let output = Command::new(this_program()?).args(arguments).output()?;
+            let output =
+                Command::new(this_program()?).args(arguments).envs(variables.iter().copied()).output()?;
             if !output.status.success() {
                 return Err(String::from_utf8_lossy(&output.stderr).into());
             }
@@ -31,8 +32,13 @@ pub(crate) fn rounds(variants: &[Vec<&str>]) -> Result<Vec<u64>, Box<dyn Error>>
 
 /// One process's answer: the median of its batches, after one that warms up.
 pub(crate) fn nanos_per_request(send: &mut Send) -> u64 {
-    send(BATCH);
-    let batch = |_| u64::try_from(taken_by(|| send(BATCH)).as_nanos()).unwrap_or(u64::MAX) / BATCH;
+    nanos_each(BATCH, send)
+}
+
+/// As [`nanos_per_request`], of anything that is done so many times in a batch.
+pub(crate) fn nanos_each<R>(batch: u64, mut work: impl FnMut(u64) -> R) -> u64 {
+    work(batch);
+    let batch = |_| u64::try_from(taken_by(|| work(batch)).as_nanos()).unwrap_or(u64::MAX) / batch;
     median((0..BATCHES).map(batch).collect())
 }
 

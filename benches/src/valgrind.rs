@@ -42,8 +42,17 @@ pub(crate) enum ValgrindError {
 
 /// Runs this program with `arguments` and a number of requests, as often as it takes, and says what one request costs.
 pub(crate) fn cost_of(arguments: &[&str]) -> Result<Cost, ValgrindError> {
-    let (few, many) = (Counts::of(arguments, REQUESTS.0)?, Counts::of(arguments, REQUESTS.1)?);
-    Ok(many.per_request(few, REQUESTS.1 - REQUESTS.0))
+    cost_with(arguments, REQUESTS, &[])
+}
+
+/// As [`cost_of`], with these numbers in the short run and in the long one, and with these variables.
+pub(crate) fn cost_with(
+    arguments: &[&str],
+    (short, long): (u64, u64),
+    variables: &[(&str, &str)],
+) -> Result<Cost, ValgrindError> {
+    let (few, many) = (Counts::of(arguments, short, variables)?, Counts::of(arguments, long, variables)?);
+    Ok(many.per_request(few, long - short))
 }
 
 /// What a whole run cost.
@@ -63,10 +72,10 @@ struct Heap {
 // === impl Counts ===
 
 impl Counts {
-    fn of(arguments: &[&str], requests: u64) -> Result<Self, ValgrindError> {
+    fn of(arguments: &[&str], requests: u64, variables: &[(&str, &str)]) -> Result<Self, ValgrindError> {
         let requests = requests.to_string();
         let program = [arguments, &[requests.as_str()]].concat();
-        Ok(Self { instructions: instructions_of(&program)?, heap: heap_of(&program)? })
+        Ok(Self { instructions: instructions_of(&program, variables)?, heap: heap_of(&program, variables)? })
     }
 
     fn per_request(self, less: Self, requests: u64) -> Cost {
@@ -79,23 +88,23 @@ impl Counts {
     }
 }
 
-fn instructions_of(program: &[&str]) -> Result<u64, ValgrindError> {
+fn instructions_of(program: &[&str], variables: &[(&str, &str)]) -> Result<u64, ValgrindError> {
     let what = || format!("callgrind on `{}`", program.join(" "));
     let start = |error| ValgrindError::Start { what: what(), error };
     let directory = tempfile::tempdir().map_err(start)?;
     let file = directory.path().join("callgrind.out");
     let mut option = OsString::from("--callgrind-out-file=");
     option.push(&file);
-    valgrind(&["--tool=callgrind".into(), option], program, what)?;
+    valgrind(&["--tool=callgrind".into(), option], program, variables, what)?;
     let output = fs::read_to_string(&file).map_err(start)?;
     parse_totals(&output).ok_or_else(|| ValgrindError::Unreadable { what: what(), output: ending(&output) })
 }
 
 /// memcheck, for the sake of its summary: all its checks are off.
-fn heap_of(program: &[&str]) -> Result<Heap, ValgrindError> {
+fn heap_of(program: &[&str], variables: &[(&str, &str)]) -> Result<Heap, ValgrindError> {
     let what = || format!("memcheck on `{}`", program.join(" "));
     let options = ["--tool=memcheck", "--leak-check=no", "--undef-value-errors=no"];
-    let output = valgrind(&options.map(OsString::from), program, what)?;
+    let output = valgrind(&options.map(OsString::from), program, variables, what)?;
     parse_heap(&output).ok_or_else(|| ValgrindError::Unreadable { what: what(), output: ending(&output) })
 }
 
@@ -103,13 +112,14 @@ fn heap_of(program: &[&str]) -> Result<Heap, ValgrindError> {
 fn valgrind(
     options: &[OsString],
     program: &[&str],
+    variables: &[(&str, &str)],
     what: impl Fn() -> String,
 ) -> Result<String, ValgrindError> {
     let this = this_program().map_err(|error| ValgrindError::Start { what: what(), error })?;
     let mut command = Command::new("valgrind");
-    // What variables there are must not move the counts.
+    // What other variables there are must not move the counts.
     command.env_clear().env("PATH", env::var_os("PATH").unwrap_or_default());
-    command.args(options).arg(this).args(program);
+    command.envs(variables.iter().copied()).args(options).arg(this).args(program);
     let output = command.output().map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => ValgrindError::Missing,
         _ => ValgrindError::Start { what: what(), error },

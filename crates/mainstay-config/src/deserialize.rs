@@ -90,6 +90,7 @@ impl<'a> Node<'a> {
 
     /// A list; text is split at commas.
     fn list<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        self.watch.saw_list();
         let Some(text) = self.text() else { return self.read(visitor) };
         let items: Vec<Value> = match text.trim() {
             "" => Vec::new(),
@@ -203,6 +204,7 @@ impl<'de> Deserializer<'de> for Node<'_> {
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        self.watch.saw_list();
         self.read(visitor)
     }
 

@@ -111,7 +111,7 @@
 //!
 //! No message contains a value. The line of a file is shown, up to the end of the value, where that value is a plain one
 //! of a type or range that is not a [`Secret`], alone on its line, and neither its key nor the line has a word like
-//! `password`, `token` or `key` in it, nor a URL with a user in it. It is never shown for an unknown key, nor where a
+//! `password`, `token` or `key` in it, nor a URL with a user in it. It is never shown for an unknown key, nor where a list or a
 //! table is expected. So a secret in the place of a plain number is shown, if nothing on its line tells that it is one.
 //!
 //! # While the process runs

@@ -38,6 +38,8 @@ pub(crate) struct Seen {
     pub(crate) secrets: BTreeSet<Path>,
     /// Where a struct was asked for, with the names of its fields, aliases included.
     pub(crate) structs: BTreeMap<Path, &'static [&'static str]>,
+    /// Where a list or a map was asked for, whose parts may be secrets.
+    pub(crate) lists: BTreeSet<Path>,
     /// Where an enum or anything at all was asked for, so that text and tables may both be right.
     pub(crate) choices: BTreeSet<Path>,
     /// The stand-in that was last asked for anything at all.
@@ -87,6 +89,10 @@ impl Watch {
 
     pub(super) fn saw_struct(&self, fields: &'static [&'static str]) {
         self.seen.borrow_mut().structs.insert(self.path(), fields);
+    }
+
+    pub(super) fn saw_list(&self) {
+        self.seen.borrow_mut().lists.insert(self.path());
     }
 
     pub(super) fn saw_choice(&self) {

@@ -85,7 +85,8 @@ impl View<'_> {
         });
         let Some(layer) = leaf else { return problem.spots(self.sources_below(key)) };
         let repeats = &*problem.message == crate::deserialize::NOT_ACCEPTED;
-        let is_table_wanted = self.seen.structs.contains_key(key);
+        // Text where a list or a table belongs may be one of the secrets that belong in there.
+        let is_table_wanted = self.seen.structs.contains_key(key) || self.seen.lists.contains(key);
         let may_show = !is_secret && !repeats && !is_table_wanted && !layer.origin.is_text();
         problem = problem.spot(Spot::Source(layer.origin.clone(), report::value_place(layer, key)));
         if may_show { problem.line(report::line(layer, key, self.seen)) } else { problem }

@@ -1,0 +1,36 @@
+//! What no input may bring about: the targets as plain functions, for libFuzzer and for the stable compiler alike.
+//!
+//! With coverage, which finds the most (a nightly compiler, a C++ compiler and `cargo install cargo-fuzz`):
+//!
+//! ```sh
+//! cargo +nightly fuzz run config_loader -- -max_total_time=300 -max_len=4096
+//! cargo +nightly fuzz run config_variables -- -max_total_time=300 -max_len=4096
+//! ```
+//!
+//! Without any of these, blindly but with the same checks:
+//!
+//! ```sh
+//! cargo run --release --no-default-features --bin blind --manifest-path fuzz/Cargo.toml -- config_loader 300
+//! ```
+//!
+//! A new target is an input with `Arbitrary`, a function that panics when the input brought about what it may not, a
+//! file in `fuzz_targets` and a line in [`target`].
+
+use arbitrary::Unstructured;
+
+pub mod config;
+
+/// The target of this name, on plain bytes. Too few of them are no input.
+pub fn target(name: &str) -> Option<fn(&[u8])> {
+    match name {
+        "config_loader" => Some(|bytes| on(bytes, config::check_loader)),
+        "config_variables" => Some(|bytes| on(bytes, config::check_variables)),
+        _ => None,
+    }
+}
+
+fn on<'a, I: arbitrary::Arbitrary<'a>>(bytes: &'a [u8], check: fn(&I)) {
+    if let Ok(input) = I::arbitrary_take_rest(Unstructured::new(bytes)) {
+        check(&input);
+    }
+}
