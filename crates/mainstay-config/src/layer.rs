@@ -205,6 +205,9 @@ fn leaves(table: &Dict) -> Vec<(Path, &Value)> {
 
 /// `text` on one line and without anything that a terminal would obey.
 pub(crate) fn printable(text: &str) -> String {
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return text.to_owned();
+    }
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
         if character.is_control() || matches!(character, '\u{2028}' | '\u{2029}') {
