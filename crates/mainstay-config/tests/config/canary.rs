@@ -254,13 +254,12 @@ fn a_secret_in_the_place_of_a_list_of_secrets_is_not_shown() {
     #[derive(Debug, serde::Deserialize, garde::Validate)]
     struct Vault {
         #[garde(skip)]
-        _items: Vec<mainstay_config::Secret<String>>,
+        _items: Vec<Secret<String>>,
         #[garde(skip)]
-        _names: std::collections::BTreeMap<String, mainstay_config::Secret<String>>,
+        _names: std::collections::BTreeMap<String, Secret<String>>,
     }
     let text = "_items = 'hunter2canary'\n_names = 'hunter2canary'";
-    let loader =
-        mainstay_config::Loader::new("vault").embedded(&[("default.toml", text), ("development.toml", "")]);
+    let loader = Loader::new("vault").embedded(&[("default.toml", text), ("development.toml", "")]);
     let error = loader.load::<Vault>().unwrap_err();
     let said = format!("{error}\n{error:?}\n{}", error.to_json());
     assert!(error.problems().len() == 2 && !said.contains("hunter2canary"), "{said}");
