@@ -3,11 +3,10 @@
 use std::error::Error;
 use std::fmt::{self, Display, Formatter};
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use crate::{CorrelationId, Deadline, RequestId, Scheme, TenantId, TraceContext, Trust};
+use crate::{CorrelationId, Deadline, Outcome, RequestId, Scheme, TenantId, TraceContext, Trust};
 
 /// Everything that was decided about a call when it came in.
 ///
@@ -55,7 +54,7 @@ pub struct TenantConflict {
 struct Shared {
     parts: Parts,
     tenant: OnceLock<TenantId>,
-    has_panicked: AtomicBool,
+    noted: OnceLock<Outcome>,
 }
 
 // === impl RequestContext ===
@@ -87,7 +86,7 @@ impl RequestContext {
     }
 
     fn sealed(parts: Parts, tenant: OnceLock<TenantId>) -> Self {
-        Self { shared: Arc::new(Shared { parts, tenant, has_panicked: AtomicBool::new(false) }) }
+        Self { shared: Arc::new(Shared { parts, tenant, noted: OnceLock::new() }) }
     }
 
     /// The id of this request; hops that trust each other keep it.
@@ -135,15 +134,15 @@ impl RequestContext {
         self.shared.tenant.get()
     }
 
-    /// Notes that code which worked on this call panicked after its answer had begun, where nothing else can tell those
-    /// further out: the log, the metrics.
-    pub fn note_panic(&self) {
-        self.shared.has_panicked.store(true, Ordering::Relaxed);
+    /// Notes how the call ended, where nothing else can tell those further out, the log and the metrics: a panic or a
+    /// deadline after the answer had begun. The first note stays.
+    pub fn note_outcome(&self, outcome: Outcome) {
+        self.shared.noted.get_or_init(|| outcome);
     }
 
-    /// Whether a panic was [noted](Self::note_panic).
-    pub fn has_panicked(&self) -> bool {
-        self.shared.has_panicked.load(Ordering::Relaxed)
+    /// The outcome that was [noted](Self::note_outcome).
+    pub fn noted_outcome(&self) -> Option<Outcome> {
+        self.shared.noted.get().copied()
     }
 
     /// Decides whose call it is, for every holder of this context.
@@ -196,7 +195,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::{Parts, RequestContext, TenantConflict};
-    use crate::{RequestId, TenantId, TraceContext, Trust};
+    use crate::{Outcome, Phase, RequestId, TenantId, TraceContext, Trust};
 
     fn context() -> RequestContext {
         let trace = TraceContext::root([1; 16], [1; 8]);
@@ -228,8 +227,10 @@ mod tests {
         let after = context.derive(|parts| parts.trust = Trust::Trusted);
         assert_eq!((before.tenant(), after.tenant()), (None, Some(&acme)));
         assert!(after.trust().is_trusted() && !context.trust().is_trusted());
-        after.note_panic();
-        assert!(after.has_panicked() && !context.has_panicked());
+        after.note_outcome(Outcome::Panicked(Phase::Stream));
+        after.note_outcome(Outcome::Complete);
+        assert_eq!(after.noted_outcome(), Some(Outcome::Panicked(Phase::Stream)));
+        assert_eq!(context.noted_outcome(), None);
     }
 
     #[test]

@@ -17,6 +17,8 @@ use crate::Reason;
 pub enum Outcome {
     /// The whole answer was delivered, whatever it says.
     Complete,
+    /// The connection was handed over to another protocol, such as WebSocket; what happens on it is not this call's.
+    Upgraded,
     /// The service, or the stream of its answer, failed with an error.
     Failed(Phase),
     /// A layer of ours refused the call.
@@ -32,6 +34,8 @@ pub enum Outcome {
 /// Where in a call something happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Phase {
+    /// While the call itself was still coming in: for HTTP, the request's body.
+    Request,
     /// Before there was an answer: for HTTP, before the response's headers.
     Answer,
     /// While the answer was on its way: for HTTP, in the response's body.
@@ -51,13 +55,18 @@ impl Outcome {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Complete => "complete",
+            Self::Upgraded => "upgraded",
+            Self::Failed(Phase::Request) => "failed_in_request",
             Self::Failed(Phase::Answer) => "failed",
             Self::Failed(Phase::Stream) => "failed_in_stream",
             Self::Rejected(_) => "rejected",
+            Self::TimedOut(Phase::Request) => "timed_out_in_request",
             Self::TimedOut(Phase::Answer) => "timed_out",
             Self::TimedOut(Phase::Stream) => "timed_out_in_stream",
+            Self::Panicked(Phase::Request) => "panicked_in_request",
             Self::Panicked(Phase::Answer) => "panicked",
             Self::Panicked(Phase::Stream) => "panicked_in_stream",
+            Self::Abandoned(Phase::Request) => "abandoned_in_request",
             Self::Abandoned(Phase::Answer) => "abandoned",
             Self::Abandoned(Phase::Stream) => "abandoned_in_stream",
         }

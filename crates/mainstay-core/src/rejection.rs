@@ -40,10 +40,16 @@ pub enum Reason {
     Forbidden,
     /// The call does not fit the present state, for example a second call with one idempotency key.
     Conflict,
+    /// The call does not fit an earlier one that it claims to repeat, for example one idempotency key with another payload.
+    Mismatch,
     /// The call is larger than is taken.
     TooLarge,
+    /// What is said about the call, for HTTP its headers, is larger than is taken.
+    HeadersTooLarge,
     /// The call's content is in a form that is not understood.
     Unsupported,
+    /// None of the forms in which the caller takes an answer can be made.
+    NotAcceptable,
     /// This caller calls too often.
     RateLimited,
     /// The service has more work than it can do; others are refused too.
@@ -76,8 +82,11 @@ impl Reason {
         Self::Invalid,
         Self::Forbidden,
         Self::Conflict,
+        Self::Mismatch,
         Self::TooLarge,
+        Self::HeadersTooLarge,
         Self::Unsupported,
+        Self::NotAcceptable,
         Self::RateLimited,
         Self::Overloaded,
         Self::Unavailable,
@@ -91,8 +100,11 @@ impl Reason {
             Self::Invalid => "invalid",
             Self::Forbidden => "forbidden",
             Self::Conflict => "conflict",
+            Self::Mismatch => "mismatch",
             Self::TooLarge => "too_large",
+            Self::HeadersTooLarge => "headers_too_large",
             Self::Unsupported => "unsupported",
+            Self::NotAcceptable => "not_acceptable",
             Self::RateLimited => "rate_limited",
             Self::Overloaded => "overloaded",
             Self::Unavailable => "unavailable",
@@ -129,17 +141,20 @@ mod tests {
             Reason::Invalid => 0,
             Reason::Forbidden => 1,
             Reason::Conflict => 2,
-            Reason::TooLarge => 3,
-            Reason::Unsupported => 4,
-            Reason::RateLimited => 5,
-            Reason::Overloaded => 6,
-            Reason::Unavailable => 7,
-            Reason::DeadlineExceeded => 8,
-            Reason::Internal => 9,
+            Reason::Mismatch => 3,
+            Reason::TooLarge => 4,
+            Reason::HeadersTooLarge => 5,
+            Reason::Unsupported => 6,
+            Reason::NotAcceptable => 7,
+            Reason::RateLimited => 8,
+            Reason::Overloaded => 9,
+            Reason::Unavailable => 10,
+            Reason::DeadlineExceeded => 11,
+            Reason::Internal => 12,
         };
         assert_eq!(
             Reason::ALL.iter().map(|reason| place(*reason)).collect::<Vec<_>>(),
-            (0..10).collect::<Vec<_>>()
+            (0..13).collect::<Vec<_>>()
         );
         let names: HashSet<_> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
         assert_eq!(names.len(), Reason::ALL.len());

@@ -177,7 +177,7 @@ impl About {
     /// The same for a panic in the body, of which those further out learn only from the context.
     fn report_in_body(&self, panic: Box<dyn Any + Send>) {
         if let Some(context) = &self.context {
-            context.note_panic();
+            context.note_outcome(Outcome::Panicked(Phase::Stream));
         }
         self.report(panic, Phase::Stream);
     }

@@ -146,8 +146,8 @@ impl Record {
     fn conclude(&mut self) {
         if let (Outcome::Abandoned(phase), true) = (self.outcome, thread::panicking()) {
             self.outcome = Outcome::Panicked(phase);
-        } else if self.context().is_some_and(RequestContext::has_panicked) {
-            self.outcome = Outcome::Panicked(Phase::Stream);
+        } else if let Some(noted) = self.context().and_then(RequestContext::noted_outcome) {
+            self.outcome = noted;
         }
         if self.form == Form::Grpc && self.status == Some(StatusCode::OK) {
             let unsaid = if matches!(self.outcome, Outcome::Abandoned(_)) { CANCELLED } else { UNKNOWN };
