@@ -1,20 +1,21 @@
 //! The merged tree as a serde deserializer: text becomes what the target's type asks for, and errors hold no values.
 
-use figment::value::{Num, Tag, Value};
+use figment::value::{Dict, Num, Tag, Value};
 use serde::de::value::{MapAccessDeserializer, StrDeserializer};
 use serde::de::{Deserializer, IntoDeserializer, Unexpected, Visitor};
-use serde::forward_to_deserialize_any;
 
 mod access;
 mod collect;
 mod fault;
+mod outline;
 mod stand_in;
 mod watch;
 
 use self::access::{Entries, Items};
 pub(crate) use self::collect::{Collected, collect};
 pub(crate) use self::fault::{Fault, NOT_ACCEPTED, What, withheld};
-pub(crate) use self::watch::{Seen, Watch};
+pub(crate) use self::outline::{At, ITEM, Outline};
+pub(crate) use self::watch::Watch;
 
 pub(crate) use crate::secret::MARKER as SECRET;
 
@@ -24,6 +25,8 @@ const BOOLEANS: &str = "a boolean (true, false, yes, no, on, off, 1, 0)";
 #[derive(Clone, Copy)]
 pub(crate) struct Node<'a> {
     pub(crate) value: &'a Value,
+    /// A table whose single values are read in the place of those in `value`.
+    pub(crate) instead: Option<&'a Dict>,
     pub(crate) is_text: &'a dyn Fn(Tag) -> bool,
     pub(crate) watch: &'a Watch,
 }
@@ -31,14 +34,18 @@ pub(crate) struct Node<'a> {
 // === impl Node ===
 
 impl<'a> Node<'a> {
-    fn child(self, value: &'a Value) -> Self {
-        Self { value, ..self }
+    fn item(self, value: &'a Value) -> Self {
+        Self { value, instead: None, ..self }
+    }
+
+    fn entries(self, table: &'a Dict) -> Entries<'a> {
+        Entries::new(Some(table), self.instead, self.is_text, self.watch)
     }
 
     /// The text, when this is a string that came from a variable.
     fn text(self) -> Option<&'a str> {
         let text = self.value.as_str()?;
-        ((self.is_text)(self.value.tag()) || self.watch.is_text_here()).then_some(text)
+        (self.is_text)(self.value.tag()).then_some(text)
     }
 
     /// The fault, which now knows whose it is; what was expected is kept for the case that this is a secret.
@@ -56,13 +63,14 @@ impl<'a> Node<'a> {
             Value::Bool(_, boolean) => visitor.visit_bool(*boolean),
             Value::Num(_, number) => visit_number(*number, visitor),
             Value::Empty(..) => visitor.visit_unit(),
-            Value::Dict(_, table) => visitor.visit_map(Entries::new(Some(table), self.is_text, self.watch)),
+            Value::Dict(_, table) => visitor.visit_map(self.entries(table)),
             Value::Array(_, items) => visitor.visit_seq(Items::new(items, self)),
         }
         .map_err(|fault: Fault| self.blame(fault))
     }
 
     fn number<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        self.watch.saw_plain();
         let Some(text) = self.text().map(str::trim) else { return self.read(visitor) };
         // From the narrow to the wide, as visitors of small types do not all know the wide ones.
         let result = if let Ok(number) = text.parse() {
@@ -80,6 +88,7 @@ impl<'a> Node<'a> {
     }
 
     fn float<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        self.watch.saw_plain();
         let Some(text) = self.text().map(str::trim) else { return self.read(visitor) };
         let result = match text.parse() {
             Ok(number) => visitor.visit_f64(number),
@@ -102,6 +111,24 @@ impl<'a> Node<'a> {
     }
 }
 
+macro_rules! read_by {
+    ($($read:ident: $($method:ident)*;)*) => {$($(
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+            self.$read(visitor)
+        }
+    )*)*};
+}
+
+/// A single value that is read as the kind of thing that it is.
+macro_rules! single_values {
+    ($($method:ident($($argument:ty)?))*) => {$(
+        fn $method<V: Visitor<'de>>(self, $(_: $argument,)? visitor: V) -> Result<V::Value, Fault> {
+            self.watch.saw_plain();
+            self.read(visitor)
+        }
+    )*};
+}
+
 impl<'de> Deserializer<'de> for Node<'_> {
     type Error = Fault;
 
@@ -111,6 +138,7 @@ impl<'de> Deserializer<'de> for Node<'_> {
     }
 
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        self.watch.saw_plain();
         let Some(text) = self.text() else { return self.read(visitor) };
         match text.trim().to_lowercase().as_str() {
             "true" | "yes" | "on" | "1" => visitor.visit_bool(true),
@@ -120,41 +148,10 @@ impl<'de> Deserializer<'de> for Node<'_> {
         .map_err(|fault: Fault| self.blame(fault))
     }
 
-    fn deserialize_i8<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        self.number(visitor)
-    }
-    fn deserialize_i16<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        self.number(visitor)
-    }
-    fn deserialize_i32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        self.number(visitor)
-    }
-    fn deserialize_i64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        self.number(visitor)
-    }
-    fn deserialize_i128<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        self.number(visitor)
-    }
-    fn deserialize_u8<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        self.number(visitor)
-    }
-    fn deserialize_u16<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        self.number(visitor)
-    }
-    fn deserialize_u32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        self.number(visitor)
-    }
-    fn deserialize_u64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        self.number(visitor)
-    }
-    fn deserialize_u128<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        self.number(visitor)
-    }
-    fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        self.float(visitor)
-    }
-    fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        self.float(visitor)
+    read_by! {
+        number: deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_i128
+            deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128;
+        float: deserialize_f32 deserialize_f64;
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
@@ -215,32 +212,22 @@ impl<'de> Deserializer<'de> for Node<'_> {
         visitor: V,
     ) -> Result<V::Value, Fault> {
         self.watch.saw_choice();
+        self.watch.saw_plain();
         match self.value {
             Value::String(_, text) => visitor.visit_enum(variant(text)),
-            Value::Dict(_, table) => visitor.visit_enum(MapAccessDeserializer::new(Entries::new(
-                Some(table),
-                self.is_text,
-                self.watch,
-            ))),
+            Value::Dict(_, table) => visitor.visit_enum(MapAccessDeserializer::new(self.entries(table))),
             _ => return self.read(visitor),
         }
         .map_err(|fault: Fault| self.blame(fault))
     }
 
-    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        self.read(visitor)
-    }
-
-    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        self.read(visitor)
+    single_values! {
+        deserialize_char() deserialize_str() deserialize_string() deserialize_bytes() deserialize_byte_buf()
+        deserialize_unit() deserialize_unit_struct(&'static str) deserialize_identifier()
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
         visitor.visit_unit()
-    }
-
-    forward_to_deserialize_any! {
-        char bytes byte_buf unit unit_struct identifier
     }
 }
 

@@ -1,17 +1,15 @@
 //! Why one setting has the value that it has: every source that sets it, and which one won.
 
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 
-use figment::value::{Dict, Value};
 use serde::Serialize;
 
 use crate::Loaded;
-use crate::layer::{Layer, Merged, Origin, Path, joined};
-use crate::problem::{Problem, closest};
-use crate::redact::{redacted, shown};
-use crate::watch::Seen;
+use crate::deserialize::Outline;
+use crate::layer::{Layer, Origin, Path, joined};
+use crate::problem::{Levels, Problem, closest};
+use crate::redact::{NOTHING, shown, withhold_secrets};
 
 /// What every source says of one setting. `Display` gives a line for each.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,11 +48,12 @@ pub enum Standing {
     Replaced,
 }
 
-/// What [`Explanation`]s are made of: for every key that a source sets, what each said. Holds no secret.
-pub(crate) type Trail = BTreeMap<String, Vec<Candidate>>;
-
-/// The candidates with their values, for as long as it is not known which of them are secrets.
-pub(crate) struct Candidates(Vec<(Path, Origin, String, Value)>);
+/// What [`Explanation`]s are made of: every layer without its text and without what is or may be a secret.
+#[derive(Clone)]
+pub(crate) struct Trail {
+    /// Lowest first.
+    layers: Vec<Layer>,
+}
 
 impl<T: Serialize> Loaded<T> {
     /// Every source that sets this key (`server.listen`), and why one of them won.
@@ -89,8 +88,9 @@ impl<T: Serialize> Loaded<T> {
     /// As [`effective`](Self::effective).
     pub fn explain(&self, key: &str) -> Option<Explanation> {
         let key = key.to_owned();
-        if let Some(candidates) = self.trail.get(&key) {
-            return Some(Explanation { key, candidates: candidates.clone(), default: None });
+        let candidates = self.trail.candidates(&key);
+        if !candidates.is_empty() {
+            return Some(Explanation { key, candidates, default: None });
         }
         let default = self.effective().into_iter().find(|setting| setting.key == key)?;
         Some(Explanation { key, candidates: Vec::new(), default: Some(default.value) })
@@ -114,73 +114,84 @@ impl<T: Serialize> Loaded<T> {
 
     fn keys(&self) -> Vec<String> {
         let mut keys: Vec<_> = self.effective().into_iter().map(|setting| setting.key).collect();
-        keys.extend(self.trail.keys().cloned());
+        keys.extend(self.trail.keys());
         keys.sort();
         keys.dedup();
         keys
     }
 }
 
-// === impl Candidates ===
+// === impl Trail ===
 
-impl Candidates {
-    /// All values of all layers.
-    pub(crate) fn of(layers: &[Layer]) -> Self {
-        fn walk(layer: &Layer, path: &Path, table: &Dict, found: &mut Vec<(Path, Origin, String, Value)>) {
-            for (key, value) in table {
-                let path = [path.as_slice(), std::slice::from_ref(key)].concat();
-                match value {
-                    Value::Dict(_, table) => walk(layer, &path, table, found),
-                    value => {
-                        let origin = layer.origin.clone();
-                        let source = match layer.places.get(&path) {
-                            Some((line, column)) => format!("{origin}:{line}:{column}"),
-                            None => origin.to_string(),
-                        };
-                        found.push((path, origin, source, value.clone()));
-                    }
+impl Trail {
+    /// Keeps of the layers what may be kept.
+    ///
+    /// What a type refuses may be anything, also a secret in the wrong place: a value with a warning is not kept.
+    pub(crate) fn new(mut layers: Vec<Layer>, outline: &Outline, warnings: &[Problem]) -> Self {
+        for layer in &mut layers {
+            for warning in warnings {
+                let Some(Levels(path)) = warning.path.as_deref() else { continue };
+                let is_here = warning.where_it_is().is_some_and(|place| place == layer.source(path));
+                if let Some(value) = layer.single_mut(path).filter(|_| is_here) {
+                    *value = NOTHING;
                 }
             }
+            withhold_secrets(&mut layer.data, outline, Some(Outline::ROOT));
+            layer.text = None;
         }
-        let mut found = Vec::new();
-        for layer in layers {
-            walk(layer, &Path::new(), &layer.data, &mut found);
-        }
-        Self(found)
+        Self { layers }
     }
 
-    /// What may be kept of them.
-    ///
-    /// What a type refuses may be anything, also a secret in the wrong place: a value with a warning is not shown.
-    pub(crate) fn redacted(self, merged: &Merged, seen: &Seen, warnings: &[Problem]) -> Trail {
-        let is_refused = |path: &Path, source: &str| {
-            let mut about = warnings
-                .iter()
-                .filter(|warning| warning.path.as_ref().is_some_and(|levels| levels.0 == *path));
-            about.any(|warning| warning.where_it_is().as_deref() == Some(source))
+    /// What was read, lowest first.
+    pub(crate) fn sources(&self) -> Vec<String> {
+        self.layers.iter().map(|layer| layer.origin.to_string()).collect()
+    }
+
+    /// The source of the value in effect.
+    pub(crate) fn source_of(&self, key: &str) -> Option<String> {
+        let winner = self.candidates(key).pop()?;
+        matches!(winner.standing, Standing::Wins(_)).then_some(winner.source)
+    }
+
+    /// What each source says of the key, lowest first. None for a table.
+    fn candidates(&self, key: &str) -> Vec<Candidate> {
+        let Some(path) = self.paths().find(|path| joined(path) == key) else { return Vec::new() };
+        let says = |layer: &&Layer| layer.value(&path).is_some_and(|value| value.as_dict().is_none());
+        let layers: Vec<_> = self.layers.iter().filter(says).collect();
+        let highest = layers.len() - 1;
+        let candidate = |(rank, layer): (usize, &&Layer)| Candidate {
+            source: layer.source(&path),
+            value: layer.value(&path).map(shown).unwrap_or_default(),
+            standing: if rank < highest {
+                Standing::Beaten
+            } else if self.is_replaced(&path) {
+                Standing::Replaced
+            } else {
+                Standing::Wins(highest.checked_sub(1).map(|next| beats(&layer.origin, &layers[next].origin)))
+            },
         };
-        let in_effect: BTreeSet<Path> = merged.leaves().into_iter().map(|(path, _)| path).collect();
-        let mut trail: BTreeMap<String, (Origin, Vec<Candidate>)> = BTreeMap::new();
-        for (path, origin, source, value) in self.0 {
-            let value = if is_refused(&path, &source) { redacted() } else { shown(&value, &path, seen) };
-            let is_in_effect = in_effect.contains(&path);
-            let standing = |beats| if is_in_effect { Standing::Wins(beats) } else { Standing::Replaced };
-            match trail.entry(joined(&path)) {
-                Entry::Vacant(entry) => {
-                    entry.insert((origin, vec![Candidate { source, value, standing: standing(None) }]));
-                }
-                Entry::Occupied(mut entry) => {
-                    let (highest, candidates) = entry.get_mut();
-                    for lower in candidates.iter_mut() {
-                        lower.standing = Standing::Beaten;
-                    }
-                    let standing = standing(Some(beats(&origin, highest)));
-                    candidates.push(Candidate { source, value, standing });
-                    *highest = origin;
-                }
-            }
-        }
-        trail.into_iter().map(|(key, (_, candidates))| (key, candidates)).collect()
+        layers.iter().enumerate().map(candidate).collect()
+    }
+
+    /// Whether the highest layer that says anything of this key, or of a table around it, has another kind of thing there.
+    fn is_replaced(&self, path: &[String]) -> bool {
+        self.layers.iter().rev().find_map(|layer| layer.settles(path)) == Some(false)
+    }
+
+    /// The keys of all values, joined.
+    fn keys(&self) -> BTreeSet<String> {
+        self.paths().map(|path| joined(&path)).collect()
+    }
+
+    fn paths(&self) -> impl Iterator<Item = Path> {
+        self.layers.iter().flat_map(|layer| layer.leaves().into_iter().map(|(path, _)| path))
+    }
+}
+
+/// Says no values: of those that are no secrets some may still be known to few.
+impl fmt::Debug for Trail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.layers.iter().map(|layer| layer.origin.to_string())).finish()
     }
 }
 

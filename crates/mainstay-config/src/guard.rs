@@ -5,7 +5,7 @@ use std::fmt;
 use figment::value::Value;
 
 use crate::code::Code;
-use crate::deserialize::Seen;
+use crate::deserialize::Outline;
 use crate::layer::{Merged, Origin, Path};
 use crate::problem::{Problem, Spot};
 
@@ -120,7 +120,7 @@ impl Guard {
     pub(crate) fn refusals(
         &self,
         merged: &Merged,
-        seen: &Seen,
+        outline: &Outline,
         declared: &[String],
         profile: Option<&str>,
     ) -> Vec<Problem> {
@@ -131,14 +131,14 @@ impl Guard {
         let mut problems = Vec::new();
         for key in &self.keys {
             let path: Path = key.split('.').map(str::to_owned).collect();
-            if !exists(&path, seen) {
+            if !exists(&path, outline) {
                 let what = "a guard names this key, and the settings have none of this name";
                 problems.push(Problem::of(Code::Guard, what).about(&path));
                 continue;
             }
             let Some(profile) = counts else { continue };
             let value = merged.value(&path);
-            let layer = value.and_then(|value| merged.layer(value.tag()));
+            let layer = value.and_then(|value| merged.layer(value.tag(), &path));
             let Some(what) = self.refusal(value, layer.map(|layer| &layer.origin)) else { continue };
             let mut problem = Problem::of(Code::Guard, format!("{what}; refused in {profile}")).about(&path);
             if let Some(layer) = layer {
@@ -208,8 +208,8 @@ fn weakness(value: &Value, least: usize, never: &[String]) -> Option<String> {
 }
 
 /// As far as the types say which keys there are.
-fn exists(path: &[String], seen: &Seen) -> bool {
-    (0..path.len()).all(|depth| match seen.structs.get(&path[..depth]) {
+fn exists(path: &[String], outline: &Outline) -> bool {
+    (0..path.len()).all(|depth| match outline.fields_of(&path[..depth]) {
         Some(fields) => fields.contains(&path[depth].as_str()),
         None => true,
     })

@@ -1,21 +1,23 @@
 //! One source, read: where it comes from, its tree of values, and the place of each value.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use figment::value::{Dict, Map, Tag, Value};
-use figment::{Figment, Metadata, Profile, Provider};
+use figment::value::{Dict, Value};
 
 mod disk;
 mod document;
 mod dotenv;
 mod file;
+mod merged;
+mod places;
 mod secrets;
 mod text;
 
 pub(crate) use self::file::{Folder, embedded};
+pub(crate) use self::merged::Merged;
+use self::places::Places;
 pub(crate) use self::secrets::Secrets;
 pub(crate) use self::text::{Assignment, arguments, conflicts, env_file, joined, layers, variables};
 
@@ -45,16 +47,9 @@ pub(crate) enum Origin {
 pub(crate) struct Layer {
     pub(crate) origin: Origin,
     pub(crate) data: Dict,
-    pub(crate) places: HashMap<Path, Place>,
+    places: Places,
     /// The text of a file, for the report to show a line of.
     pub(crate) text: Option<Arc<str>>,
-}
-
-/// All layers as one tree, in which every value still knows its layer.
-pub(crate) struct Merged {
-    figment: Figment,
-    layers: HashMap<String, (usize, Layer)>,
-    pub(crate) tree: Value,
 }
 
 // === impl Origin ===
@@ -84,20 +79,6 @@ impl fmt::Display for Origin {
 // === impl Layer ===
 
 impl Layer {
-    /// Takes in what another layer of the same origin says.
-    fn absorb(&mut self, other: Self) {
-        fn graft(tree: &mut Dict, branch: Dict) {
-            for (key, value) in branch {
-                match (tree.get_mut(&key), value) {
-                    (Some(Value::Dict(_, tree)), Value::Dict(_, branch)) => graft(tree, branch),
-                    (_, value) => drop(tree.insert(key, value)),
-                }
-            }
-        }
-        graft(&mut self.data, other.data);
-        self.places.extend(other.places);
-    }
-
     /// The value at this key, a table or not.
     pub(crate) fn value(&self, path: &[String]) -> Option<&Value> {
         value(&self.data, path)
@@ -111,75 +92,46 @@ impl Layer {
     /// Where the value at this key begins; of an item of a list, where the list does.
     pub(crate) fn place(&self, path: &[String]) -> Option<Place> {
         let whole = path.iter().position(|level| level.starts_with('[')).unwrap_or(path.len());
-        self.places.get(&path[..whole]).copied()
+        self.places.of(&self.data, &path[..whole])
+    }
+
+    /// What this layer decides about a value at this key: that there is one (true), or something else, a table at the key
+    /// or a single value around it (false). `None` when it leaves that to lower ones.
+    pub(crate) fn settles(&self, path: &[String]) -> Option<bool> {
+        let around = (1..path.len()).any(|length| self.value(&path[..length]).is_some_and(is_single));
+        match self.value(path) {
+            Some(value) => Some(is_single(value)),
+            None => around.then_some(false),
+        }
+    }
+
+    /// The single value at this key, to be changed.
+    pub(crate) fn single_mut(&mut self, path: &[String]) -> Option<&mut Value> {
+        let (last, levels) = path.split_last()?;
+        let table = levels.iter().try_fold(&mut self.data, |table, key| match table.get_mut(key)? {
+            Value::Dict(_, table) => Some(table),
+            _ => None,
+        });
+        table?.get_mut(last).filter(|value| is_single(value))
     }
 
     /// How many values begin on this line.
     pub(crate) fn values_on_line(&self, line: usize) -> usize {
         let leaves = self.leaves();
-        leaves.iter().filter(|(path, _)| self.places.get(path).is_some_and(|place| place.0 == line)).count()
-    }
-}
-
-impl Provider for &Layer {
-    fn metadata(&self) -> Metadata {
-        Metadata::named(self.origin.to_string())
+        leaves.iter().filter(|(path, _)| self.place(path).is_some_and(|place| place.0 == line)).count()
     }
 
-    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
-        Ok(Profile::Default.collect(self.data.clone()))
-    }
-}
-
-// === impl Merged ===
-
-impl Merged {
-    pub(crate) fn new(layers: Vec<Layer>) -> Self {
-        let figment = layers.iter().fold(Figment::new(), Figment::merge);
-        let tree = figment.find_value("").expect("no layer fails, and the empty path is the whole tree");
-        let layers = layers.into_iter().enumerate();
-        let layers = layers.map(|(rank, layer)| (layer.origin.to_string(), (rank, layer))).collect();
-        Self { figment, layers, tree }
-    }
-
-    /// The layer that the value with this tag comes from.
-    pub(crate) fn layer(&self, tag: Tag) -> Option<&Layer> {
-        self.layers.get(&*self.figment.get_metadata(tag)?.name).map(|(_, layer)| layer)
-    }
-
-    /// All layers, lowest first.
-    pub(crate) fn in_order(&self) -> Vec<&Layer> {
-        let mut layers: Vec<_> = self.layers.values().collect();
-        layers.sort_by_key(|(rank, _)| *rank);
-        layers.into_iter().map(|(_, layer)| layer).collect()
-    }
-
-    /// The value at this key, a table or not.
-    pub(crate) fn value(&self, path: &[String]) -> Option<&Value> {
-        match path {
-            [] => Some(&self.tree),
-            path => value(self.tree.as_dict()?, path),
+    /// The exact source of the value at this key: `default.toml:3:8`, `ORDERS__SERVER__PORT`.
+    pub(crate) fn source(&self, path: &[String]) -> String {
+        match self.place(path) {
+            Some((line, column)) => format!("{}:{line}:{column}", self.origin),
+            None => self.origin.to_string(),
         }
     }
+}
 
-    /// Whether the value with this tag is text, as that of a variable is.
-    pub(crate) fn is_text(&self, tag: Tag) -> bool {
-        self.layer(tag).is_some_and(|layer| layer.origin.is_text())
-    }
-
-    /// The exact source of the value with this tag at this key: `default.toml:3:8`, `ORDERS__SERVER__PORT`.
-    pub(crate) fn source(&self, tag: Tag, path: &[String]) -> Option<String> {
-        let layer = self.layer(tag)?;
-        Some(match layer.places.get(path) {
-            Some((line, column)) => format!("{}:{line}:{column}", layer.origin),
-            None => layer.origin.to_string(),
-        })
-    }
-
-    /// Every value that is not a table, with its key.
-    pub(crate) fn leaves(&self) -> Vec<(Path, &Value)> {
-        self.tree.as_dict().map(leaves).unwrap_or_default()
-    }
+fn is_single(value: &Value) -> bool {
+    value.as_dict().is_none()
 }
 
 fn value<'a>(table: &'a Dict, path: &[String]) -> Option<&'a Value> {

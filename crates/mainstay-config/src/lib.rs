@@ -138,7 +138,6 @@ mod report;
 mod schema;
 mod secret;
 mod shape;
-mod watch;
 
 pub use self::boot::Boot;
 #[cfg(feature = "clap")]

@@ -1,6 +1,5 @@
 //! The loader: which sources there are, in which order, and what came of them.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::{env, fmt};
@@ -11,9 +10,9 @@ use serde::de::DeserializeOwned;
 pub use self::offline::{ProfileCheck, ProfilesReport};
 use crate::boot::Boot;
 use crate::error::ConfigError;
-use crate::explain::{Candidates, Trail};
+use crate::explain::Trail;
 use crate::guard::Guard;
-use crate::layer::{Merged, joined};
+use crate::layer::Merged;
 use crate::problem::Problem;
 use crate::shape;
 
@@ -75,8 +74,6 @@ pub struct Loaded<T> {
     pub settings: T,
     /// The profile that was in force.
     pub profile: String,
-    sources: Vec<String>,
-    source_of: BTreeMap<String, String>,
     pub(crate) trail: Trail,
     warnings: Vec<Problem>,
 }
@@ -237,22 +234,22 @@ impl Loader {
         let profile = read::keep(self.choose_profile(&environment), &mut problems);
         let mut layers = self.read(profile.as_deref(), &environment, &shape::known::<T>, &mut problems);
         let prefix = self.prefix();
-        layers.retain(|layer| !links::is_link_layer(&format!("{prefix}_"), layer));
+        let start = format!("{prefix}_");
+        layers.retain(|layer| !links::is_link_layer(&start, layer));
         problems.extend(links::warnings(&prefix, &environment));
-        let candidates = Candidates::of(&layers);
         let merged = Merged::new(layers);
-        let sources = merged.in_order().into_iter().map(|layer| layer.origin.to_string()).collect();
-
-        let Checked { settings, notes, asked, .. } =
+        let Checked { settings, notes, outline } =
             self.check::<T>(&merged, profile.as_deref(), &environment, &mut problems);
         problems.sort_by_cached_key(|problem| (problem.is_warning(), problem.order()));
         match (settings, profile) {
             (Some(settings), Some(profile)) if problems.iter().all(Problem::is_warning) => {
-                let trail = candidates.redacted(&merged, &asked, &problems);
-                let source_of = sources_of(&merged);
-                Ok(Loaded { settings, profile, sources, source_of, trail, warnings: problems })
+                let trail = Trail::new(merged.into_layers(), &outline, &problems);
+                Ok(Loaded { settings, profile, trail, warnings: problems })
             }
-            (_, profile) => Err(ConfigError { app: self.app, profile, problems, notes, sources }),
+            (_, profile) => {
+                let sources = merged.layers().iter().map(|layer| layer.origin.to_string()).collect();
+                Err(ConfigError { app: self.app, profile, problems, notes, sources })
+            }
         }
     }
 
@@ -297,23 +294,18 @@ impl<T> Loaded<T> {
     /// `--set server.listen`. `None` when no source sets it, so that it is the type's own default, and for a table,
     /// whose keys may come from different sources. A list has one source.
     pub fn source_of(&self, key: &str) -> Option<String> {
-        self.source_of.get(key).cloned()
+        self.trail.source_of(key)
     }
 
     /// What was read, lowest first: files, variables, arguments.
-    pub fn sources(&self) -> &[String] {
-        &self.sources
+    pub fn sources(&self) -> Vec<String> {
+        self.trail.sources()
     }
 
     /// What is suspicious, and yet no reason not to start: worth a line in the log.
     pub fn warnings(&self) -> &[Problem] {
         &self.warnings
     }
-}
-
-fn sources_of(merged: &Merged) -> BTreeMap<String, String> {
-    let leaves = merged.leaves().into_iter();
-    leaves.filter_map(|(path, value)| Some((joined(&path), merged.source(value.tag(), &path)?))).collect()
 }
 
 #[cfg(test)]

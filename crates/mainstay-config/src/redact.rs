@@ -1,42 +1,64 @@
 //! Showing a value to people: secrets redacted, names and passwords in URLs masked.
 
-use figment::value::{Num, Value};
+use figment::value::{Dict, Empty, Num, Tag, Value};
 
-use crate::layer::{Path, printable};
+use crate::deserialize::{At, ITEM, Outline};
+use crate::layer::printable;
 use crate::secret::REDACTED;
-use crate::watch::{ITEM, Seen};
 
-/// The value in the manner of TOML. What was not read by a type that is no secret is `"[redacted]"`.
-pub(crate) fn shown(value: &Value, path: &Path, seen: &Seen) -> String {
-    let below = |name: &str| [path.as_slice(), &[name.to_owned()]].concat();
+/// Puts nothing in the place of what was not read by a type that is no secret.
+pub(crate) fn withhold_secrets(table: &mut Dict, outline: &Outline, at: Option<At>) {
+    for (key, value) in table {
+        withhold(value, outline, at.and_then(|at| outline.below(at, key)));
+    }
+}
+
+fn withhold(value: &mut Value, outline: &Outline, at: Option<At>) {
+    let at = at.filter(|at| !outline.is_secret_at(*at));
+    let is_plain = || at.is_some_and(|at| outline.is_plain_at(at));
     match value {
         Value::Array(_, items) => {
-            let items: Vec<_> = items.iter().map(|item| shown(item, &below(ITEM), seen)).collect();
+            let of_items = at.and_then(|at| outline.below(at, ITEM));
+            items.iter_mut().for_each(|item| withhold(item, outline, of_items));
+        }
+        Value::Dict(_, table) => withhold_secrets(table, outline, at),
+        Value::String(..) if is_plain() || at.is_some_and(|at| is_plain_list(outline, at)) => {}
+        Value::Char(..) | Value::Bool(..) | Value::Num(..) if is_plain() => {}
+        secret => *secret = NOTHING,
+    }
+}
+
+/// Text that a list is read from.
+fn is_plain_list(outline: &Outline, at: At) -> bool {
+    outline.below(at, ITEM).is_some_and(|item| outline.is_plain_at(item) && !outline.is_secret_at(item))
+}
+
+/// In the place of a value that is not shown.
+pub(crate) const NOTHING: Value = Value::Empty(Tag::Default, Empty::None);
+
+/// The value in the manner of TOML; `"[redacted]"` where there is nothing.
+pub(crate) fn shown(value: &Value) -> String {
+    match value {
+        Value::Array(_, items) => {
+            let items: Vec<_> = items.iter().map(shown).collect();
             format!("[{}]", items.join(", "))
         }
         Value::Dict(_, table) => {
-            let entries: Vec<_> = table
-                .iter()
-                .map(|(key, value)| format!("{} = {}", printable(key), shown(value, &below(key), seen)))
-                .collect();
+            let entries: Vec<_> =
+                table.iter().map(|(key, value)| format!("{} = {}", printable(key), shown(value))).collect();
             format!("{{ {} }}", entries.join(", "))
         }
-        Value::String(_, text) if seen.is_plain(path) || is_plain_list(path, seen) => quoted(&masked(text)),
-        Value::Char(_, character) if seen.is_plain(path) => quoted(&character.to_string()),
-        Value::Bool(_, boolean) if seen.is_plain(path) => boolean.to_string(),
-        Value::Num(_, number) if seen.is_plain(path) => number_text(*number),
-        _ => redacted(),
+        Value::String(_, text) => quoted(&masked(text)),
+        Value::Char(_, character) => quoted(&character.to_string()),
+        Value::Bool(_, boolean) => boolean.to_string(),
+        Value::Num(_, number) => number_text(*number),
+        Value::Empty(..) => redacted(),
     }
 }
 
 /// What is shown instead of a value.
-pub(crate) fn redacted() -> String {
+fn redacted() -> String {
     quoted(REDACTED)
-}
-
-/// Text that a list is read from.
-fn is_plain_list(path: &Path, seen: &Seen) -> bool {
-    seen.is_plain(&[path.as_slice(), &[ITEM.to_owned()]].concat())
 }
 
 fn number_text(number: Num) -> String {

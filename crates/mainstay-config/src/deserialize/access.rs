@@ -9,12 +9,13 @@ use serde::de::value::StrDeserializer;
 use serde::de::{DeserializeSeed, IntoDeserializer, MapAccess, SeqAccess};
 
 use super::stand_in::StandIn;
-use super::watch::Watch;
+use super::watch::{Watch, item};
 use super::{Fault, Node};
 
 pub(super) struct Entries<'a> {
     entries: vec::IntoIter<(&'a str, Option<&'a Value>)>,
     current: Option<(&'a str, Option<&'a Value>)>,
+    instead: Option<&'a Dict>,
     is_text: &'a dyn Fn(Tag) -> bool,
     watch: &'a Watch,
 }
@@ -27,7 +28,12 @@ pub(super) struct Items<'a> {
 impl<'a> Entries<'a> {
     /// The entries of a table; in a collecting run without those that are passed over, and with stand-ins for those
     /// that no source has.
-    pub(super) fn new(table: Option<&'a Dict>, is_text: &'a dyn Fn(Tag) -> bool, watch: &'a Watch) -> Self {
+    pub(super) fn new(
+        table: Option<&'a Dict>,
+        instead: Option<&'a Dict>,
+        is_text: &'a dyn Fn(Tag) -> bool,
+        watch: &'a Watch,
+    ) -> Self {
         let given = table.into_iter().flatten().map(|(key, value)| (key.as_str(), Some(value)));
         let mut entries: Vec<_> = given.collect();
         if !watch.is_plain() {
@@ -45,7 +51,17 @@ impl<'a> Entries<'a> {
             }
             entries.sort_by_key(|(key, _)| watch.last.contains(&child(key)));
         }
-        Self { entries: entries.into_iter(), current: None, is_text, watch }
+        Self { entries: entries.into_iter(), current: None, instead, is_text, watch }
+    }
+
+    /// The value to be read: single values of `instead` come first, tables are gone through together.
+    fn node(&self, key: &str, value: &'a Value) -> Node<'a> {
+        let (value, instead) = match (value, self.instead.and_then(|instead| instead.get(key))) {
+            (Value::Dict(..), Some(Value::Dict(_, table))) => (value, Some(table)),
+            (Value::Dict(..), _) | (_, Some(Value::Dict(..)) | None) => (value, None),
+            (_, Some(single)) => (single, None),
+        };
+        Node { value, instead, is_text: self.is_text, watch: self.watch }
     }
 }
 
@@ -64,12 +80,13 @@ impl<'de> MapAccess<'de> for Entries<'_> {
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Fault> {
         let (key, value) = self.current.take().expect("serde asks for a value after its key");
         self.watch.enter(key);
-        let read = match (self.watch.stand_in_here(), value) {
-            (None, Some(value)) => seed.deserialize(Node { value, is_text: self.is_text, watch: self.watch }),
+        let node = value.map(|value| self.node(key, value));
+        let read = match (self.watch.stand_in_here(), node) {
+            (None, Some(node)) => seed.deserialize(node),
             (state, _) => seed.deserialize(StandIn::new(state, self.watch)),
         };
         self.watch.leave();
-        read.map_err(|fault| fault.maybe_at(value).within(key))
+        read.map_err(|fault| fault.maybe_at(node.map(|node| node.value)).within(key))
     }
 }
 
@@ -85,18 +102,17 @@ impl<'de> SeqAccess<'de> for Items<'_> {
     fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Fault> {
         let watch = self.parent.watch;
         for (index, value) in self.items.by_ref() {
-            let level = format!("[{index}]");
-            watch.enter(&level);
+            watch.enter_item(index);
             if watch.is_last_here() {
                 watch.leave();
                 continue;
             }
-            let item = match watch.stand_in_here() {
-                None => seed.deserialize(self.parent.child(value)),
+            let read = match watch.stand_in_here() {
+                None => seed.deserialize(self.parent.item(value)),
                 state => seed.deserialize(StandIn::new(state, watch)),
             };
             watch.leave();
-            return item.map(Some).map_err(|fault| fault.at(value).within(&level));
+            return read.map(Some).map_err(|fault| fault.at(value).within(&item(index)));
         }
         Ok(None)
     }

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 use super::stand_in::ATTEMPTS;
 use super::watch::{StandInState, Watch};
-use super::{Fault, Node, Seen, What};
+use super::{Fault, Node, Outline, What};
 use crate::layer::Path;
 
 /// How often a tree is run over at most.
@@ -21,7 +21,7 @@ pub(crate) struct Collected<T> {
     /// What the last run made, with stand-ins in it: for rules to look at, never for the application.
     pub(crate) made: Option<T>,
     pub(crate) faults: Vec<Fault>,
-    pub(crate) seen: Seen,
+    pub(crate) outline: Outline,
     /// Where there are stand-ins.
     pub(crate) invented: BTreeSet<Path>,
     /// Where there is no knowing whether all is found.
@@ -34,7 +34,10 @@ struct Run {
 }
 
 /// Finds every mistake that the type sees in the tree.
-pub(crate) fn collect<T: DeserializeOwned>(node: Node<'_>, mut watch: Watch) -> Collected<T> {
+///
+/// `outline` is what is known of the type already.
+pub(crate) fn collect<T: DeserializeOwned>(node: Node<'_>, outline: Outline) -> Collected<T> {
+    let mut watch = Watch::collecting(outline);
     let mut run = Run { faults: Vec::new(), skipped: BTreeSet::new() };
     let mut made = None;
     for left in (0..RUNS).rev() {
@@ -60,7 +63,7 @@ pub(crate) fn collect<T: DeserializeOwned>(node: Node<'_>, mut watch: Watch) -> 
         !is_missing(fault) || !missing.iter().any(|other| *other != key && other.starts_with(&key))
     });
     let invented = watch.stand_ins.keys().cloned().collect();
-    Collected { made, faults: run.faults, seen: watch.seen(), invented, skipped: run.skipped }
+    Collected { made, faults: run.faults, outline: watch.outline(), invented, skipped: run.skipped }
 }
 
 fn is_missing(fault: &Fault) -> bool {

@@ -78,7 +78,7 @@ impl<'a> StandIn<'a> {
 
     fn entries(self) -> Entries<'a> {
         const NOTHING: &dyn Fn(Tag) -> bool = &|_| false;
-        Entries::new(None, NOTHING, self.watch)
+        Entries::new(None, None, NOTHING, self.watch)
     }
 
     fn several(self, length: usize) -> Several<'a> {

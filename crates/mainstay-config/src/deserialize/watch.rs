@@ -1,12 +1,13 @@
 //! What one run over the tree does differently, and what it saw on the way.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::outline::{At, ITEM, Outline};
 use crate::layer::Path;
 
 /// The ordinary run has a default one: it changes nothing, so that what comes out is what the sources say.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Watch {
     /// Values that are invented, by key.
     pub(super) stand_ins: BTreeMap<Path, StandInState>,
@@ -14,10 +15,15 @@ pub(crate) struct Watch {
     pub(super) removed: BTreeSet<Path>,
     /// Keys that cannot be read at all and therefore come after their siblings.
     pub(super) last: BTreeSet<Path>,
-    /// Keys whose values are text, whatever their tag says.
-    pub(crate) texts: BTreeSet<Path>,
-    path: RefCell<Path>,
-    seen: RefCell<Seen>,
+    outline: RefCell<Outline>,
+    at: Cell<At>,
+    /// The exact key, which only a collecting run has to know all the time. A fault of the ordinary run gets its key on
+    /// its way out.
+    path: Option<RefCell<Path>>,
+    /// The stand-in that was last asked for anything at all.
+    anything: RefCell<Option<Path>>,
+    last_key: RefCell<Path>,
+    expected: RefCell<Option<String>>,
 }
 
 /// An invented value.
@@ -31,39 +37,57 @@ pub(super) struct StandInState {
     pub(super) hint: Option<&'static str>,
 }
 
-/// What the types asked for.
-#[derive(Debug, Default, Clone)]
-pub(crate) struct Seen {
-    /// Where a [`Secret`](crate::Secret) was asked for.
-    pub(crate) secrets: BTreeSet<Path>,
-    /// Where a struct was asked for, with the names of its fields, aliases included.
-    pub(crate) structs: BTreeMap<Path, &'static [&'static str]>,
-    /// Where a list or a map was asked for, whose parts may be secrets.
-    pub(crate) lists: BTreeSet<Path>,
-    /// Where an enum or anything at all was asked for, so that text and tables may both be right.
-    pub(crate) choices: BTreeSet<Path>,
-    /// The stand-in that was last asked for anything at all.
-    pub(super) anything: Option<Path>,
-    pub(super) last_key: Path,
-    expected: Option<String>,
-}
-
 // === impl Watch ===
 
+impl Default for Watch {
+    fn default() -> Self {
+        Self {
+            stand_ins: BTreeMap::new(),
+            removed: BTreeSet::new(),
+            last: BTreeSet::new(),
+            outline: RefCell::default(),
+            at: Cell::new(Outline::ROOT),
+            path: None,
+            anything: RefCell::default(),
+            last_key: RefCell::default(),
+            expected: RefCell::default(),
+        }
+    }
+}
+
 impl Watch {
-    pub(super) fn enter(&self, level: &str) {
-        self.path.borrow_mut().push(level.to_owned());
+    /// For runs that go on behind mistakes; `outline` is what is known already.
+    pub(crate) fn collecting(outline: Outline) -> Self {
+        Self { outline: RefCell::new(outline), path: Some(RefCell::default()), ..Self::default() }
+    }
+
+    pub(super) fn enter(&self, key: &str) {
+        self.at.set(self.outline.borrow_mut().enter(self.at.get(), key));
+        if let Some(path) = &self.path {
+            path.borrow_mut().push(key.to_owned());
+        }
+    }
+
+    pub(super) fn enter_item(&self, index: usize) {
+        self.at.set(self.outline.borrow_mut().enter(self.at.get(), ITEM));
+        if let Some(path) = &self.path {
+            path.borrow_mut().push(item(index));
+        }
     }
 
     pub(super) fn leave(&self) {
-        self.path.borrow_mut().pop();
+        self.at.set(self.outline.borrow().above(self.at.get()));
+        if let Some(path) = &self.path {
+            path.borrow_mut().pop();
+        }
     }
 
+    /// The exact key in a collecting run.
     pub(super) fn path(&self) -> Path {
-        self.path.borrow().clone()
+        self.path.as_ref().map(|path| path.borrow().clone()).unwrap_or_default()
     }
 
-    /// Whether this run is the ordinary one.
+    /// Whether this run changes nothing.
     pub(super) fn is_plain(&self) -> bool {
         self.stand_ins.is_empty() && self.removed.is_empty() && self.last.is_empty()
     }
@@ -72,88 +96,84 @@ impl Watch {
         if self.stand_ins.is_empty() {
             return None;
         }
-        self.stand_ins.get(&*self.path.borrow()).copied()
+        self.stand_ins.get(&self.path()).copied()
     }
 
     pub(super) fn is_last_here(&self) -> bool {
-        !self.last.is_empty() && self.last.contains(&*self.path.borrow())
+        !self.last.is_empty() && self.last.contains(&self.path())
     }
 
-    pub(super) fn is_text_here(&self) -> bool {
-        if self.texts.is_empty() {
-            return false;
-        }
-        let path = self.path.borrow();
-        (1..=path.len()).any(|length| self.texts.contains(&path[..length]))
+    pub(super) fn saw_plain(&self) {
+        self.outline.borrow_mut().plain(self.at.get());
     }
 
     pub(super) fn saw_struct(&self, fields: &'static [&'static str]) {
-        self.seen.borrow_mut().structs.insert(self.path(), fields);
+        self.outline.borrow_mut().fields(self.at.get(), fields);
     }
 
     pub(super) fn saw_list(&self) {
-        self.seen.borrow_mut().lists.insert(self.path());
+        self.outline.borrow_mut().list(self.at.get());
     }
 
     pub(super) fn saw_choice(&self) {
-        self.seen.borrow_mut().choices.insert(self.path());
+        self.outline.borrow_mut().choice(self.at.get());
     }
 
     pub(super) fn saw_secret(&self) {
-        let mut seen = self.seen.borrow_mut();
-        seen.expected = None;
-        seen.secrets.insert(self.path.borrow().clone());
+        self.expected.take();
+        self.outline.borrow_mut().secret(self.at.get());
     }
 
     pub(super) fn saw_anything(&self) {
-        self.seen.borrow_mut().anything = Some(self.path());
+        self.anything.replace(Some(self.path()));
     }
 
     pub(super) fn saw_key(&self, key: &str) {
-        let mut path = self.path();
-        path.push(key.to_owned());
-        self.seen.borrow_mut().last_key = path;
+        if let Some(path) = &self.path {
+            let mut path = path.borrow().clone();
+            path.push(key.to_owned());
+            self.last_key.replace(path);
+        }
     }
 
     pub(super) fn expects(&self, expected: Option<&str>) {
-        self.seen.borrow_mut().expected = expected.map(str::to_owned);
+        self.expected.replace(expected.map(str::to_owned));
     }
 
     pub(super) fn expected(&self) -> Option<String> {
-        self.seen.borrow_mut().expected.take()
+        self.expected.take()
     }
 
     /// Ready for another run; what was seen stays known.
     pub(super) fn again(&self) {
-        self.path.borrow_mut().clear();
-        self.seen.borrow_mut().anything = None;
+        self.at.set(Outline::ROOT);
+        if let Some(path) = &self.path {
+            path.borrow_mut().clear();
+        }
+        self.anything.take();
     }
 
     /// Whether an enum was read here whose tag was wrong, so that it is not known which variant was meant.
     pub(super) fn is_guess(&self, path: &[String]) -> bool {
         let below = |other: &Path| other.len() > path.len() && other.starts_with(path);
-        self.seen.borrow().choices.contains(path)
+        self.outline.borrow().is_choice(path)
             && self.stand_ins.iter().any(|(other, state)| !state.absent && below(other))
     }
 
     pub(super) fn last_key(&self) -> Path {
-        self.seen.borrow().last_key.clone()
+        self.last_key.borrow().clone()
     }
 
     pub(super) fn anything(&self) -> Option<Path> {
-        self.seen.borrow().anything.clone()
+        self.anything.borrow().clone()
     }
 
-    pub(crate) fn seen(self) -> Seen {
-        self.seen.into_inner()
+    pub(crate) fn outline(self) -> Outline {
+        self.outline.into_inner()
     }
 }
 
-// === impl Seen ===
-
-impl Seen {
-    /// Whether the value at this key is a secret, holds one, or is part of one.
-    pub(crate) fn is_secret(&self, path: &[String]) -> bool {
-        self.secrets.iter().any(|secret| secret.starts_with(path) || path.starts_with(secret))
-    }
+/// `[3]`
+pub(super) fn item(index: usize) -> String {
+    format!("[{index}]")
 }

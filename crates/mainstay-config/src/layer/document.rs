@@ -1,10 +1,8 @@
 //! The text of a configuration file as a tree of values, with the line and column of each.
 
-use std::collections::HashMap;
-
 use figment::value::Dict;
 
-use super::{Path, Place};
+use super::{Path, Place, Places};
 
 mod json;
 mod toml;
@@ -13,7 +11,7 @@ mod yaml;
 
 pub(super) struct Document {
     pub(super) data: Dict,
-    pub(super) places: HashMap<Path, Place>,
+    pub(super) places: Places,
 }
 
 /// How a file is written, known by the end of its name.
@@ -44,6 +42,12 @@ pub(super) const DEPTH: usize = 32;
 // === impl Document ===
 
 impl Document {
+    #[cfg(test)]
+    fn place(&self, path: &[&str]) -> Place {
+        let path: Path = path.iter().map(|key| (*key).to_owned()).collect();
+        self.places.of(&self.data, &path).expect("the key is there")
+    }
+
     /// Reads `text`; a byte order mark at its beginning is skipped.
     pub(super) fn parse(format: Format, text: &str) -> Result<Self, SyntaxError> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);

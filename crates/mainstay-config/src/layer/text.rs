@@ -1,13 +1,13 @@
 //! Values given as text: variables, lines of `.env` files, secret files and `key.path=value` arguments.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path as FilePath, PathBuf};
 
-use figment::value::{Dict, Value};
+use figment::value::{Dict, Tag, Value};
 
 use super::document::DEPTH;
-use super::{Layer, Origin, Path, Place, disk, dotenv, printable};
+use super::{Layer, Origin, Path, Place, Places, disk, dotenv, merged, printable};
 use crate::code::Code;
 use crate::problem::{Problem, Spot};
 use crate::shape::{Asked, Known, sibling};
@@ -24,6 +24,14 @@ enum Content {
     Text(String),
     /// The text is in this file.
     File(PathBuf),
+}
+
+/// One key set to one text.
+struct Given {
+    path: Path,
+    origin: Origin,
+    place: Option<Place>,
+    value: String,
 }
 
 /// What ends the name of a variable that names a file.
@@ -43,7 +51,7 @@ pub(crate) fn variables(
 ) -> Vec<Result<Assignment, Problem>> {
     environment
         .iter()
-        .filter(|(name, _)| name.to_string_lossy().starts_with(prefix))
+        .filter(|(name, _)| name.as_encoded_bytes().starts_with(prefix.as_bytes()))
         .map(|(name, value)| {
             let origin = Origin::Variable(name.to_string_lossy().into_owned());
             let wrong = |what: &str| Problem::of(Code::Text, what).at(&origin);
@@ -162,21 +170,46 @@ pub(crate) fn conflicts(sources: &[Vec<Assignment>]) -> Vec<Problem> {
 
 /// The layers of one source. What cannot be read is a problem and no layer.
 pub(crate) fn layers(source: Vec<Assignment>, problems: &mut Vec<Problem>) -> Vec<Layer> {
-    let mut layers: Vec<Layer> = Vec::with_capacity(source.len());
+    let mut layers = Vec::with_capacity(source.len());
+    let mut lines = Vec::new();
     for assignment in source {
-        match assignment.layer() {
-            Ok(layer) if matches!(layer.origin, Origin::EnvFile(_)) => {
-                // One layer a file, as places tell its values apart.
-                match layers.iter_mut().find(|known| known.origin == layer.origin) {
-                    Some(known) => known.absorb(layer),
-                    None => layers.push(layer),
-                }
-            }
-            Ok(layer) => layers.push(layer),
+        match assignment.read() {
+            // One layer a file, as places tell its values apart.
+            Ok(line) if matches!(line.origin, Origin::EnvFile(_)) => lines.push(line),
+            Ok(one) => layers.push(one.layer()),
             Err(problem) => problems.push(problem),
         }
     }
+    layers.extend(file_layer(lines));
     layers
+}
+
+/// The layer of a `.env` file's lines.
+fn file_layer(lines: Vec<Given>) -> Option<Layer> {
+    let origin = lines.first()?.origin.clone();
+    let mut data = Dict::new();
+    let mut places: BTreeMap<Path, Place> = BTreeMap::new();
+    for Given { path, place, value, .. } in lines {
+        let place = place.unwrap_or_default();
+        for length in 1..path.len() {
+            places.entry(path[..length].to_vec()).or_insert(place);
+        }
+        merged::graft(&mut data, &nested(&path, value));
+        places.insert(path, place);
+    }
+    // Of a key that is set twice, once as a value and once as a table, only the later is in the tree.
+    places.retain(|path, _| super::value(&data, path).is_some());
+    Some(Layer { origin, data, places: Places::sorted(places.into_iter().collect()), text: None })
+}
+
+/// The tree that has nothing but this value.
+fn nested(path: &[String], value: String) -> Dict {
+    let (last, levels) = path.split_last().expect("no key is empty");
+    let innermost = Dict::from([(last.clone(), Value::from(value))]);
+    levels
+        .iter()
+        .rev()
+        .fold(innermost, |inner, key| Dict::from([(key.clone(), Value::Dict(Tag::Default, inner))]))
 }
 
 /// What a variable says; `name` is without the prefix.
@@ -240,28 +273,22 @@ impl Assignment {
     }
 
     /// Reads the file, if the text is in one.
-    fn layer(self) -> Result<Layer, Problem> {
+    fn read(self) -> Result<Given, Problem> {
         let Self { path, origin, place, content } = self;
-        let (value, origin, place) = match content {
-            Content::Text(value) => (value, origin, place),
+        match content {
+            Content::Text(value) => Ok(Given { path, origin, place, value }),
             Content::File(file) => {
                 let named_by = named(&origin, place);
                 // What is not the path of anything may be the secret itself, so it is not shown.
                 let exists = file.symlink_metadata().is_ok();
-                let shown = Origin::SecretFile { file: file.clone(), named_by: Some(named_by.clone()) };
+                let origin = Origin::SecretFile { file: file.clone(), named_by: Some(named_by.clone()) };
                 let value = secret(&file).map_err(|reason| {
                     let problem = Problem::new(format!("the file with its value {reason}")).about(&path);
-                    if exists { problem.at(&shown) } else { problem.source(named_by) }
+                    if exists { problem.at(&origin) } else { problem.source(named_by) }
                 })?;
-                (value, shown, None)
+                Ok(Given { path, origin, place: None, value })
             }
-        };
-        let mut levels = path.iter().rev();
-        let last = levels.next().expect("splitting gives at least one part").clone();
-        let innermost = Dict::from([(last, Value::from(value))]);
-        let data = levels.fold(innermost, |inner, key| Dict::from([(key.clone(), inner.into())]));
-        let places = place.map(|place| HashMap::from([(path, place)])).unwrap_or_default();
-        Ok(Layer { origin, data, places, text: None })
+        }
     }
 
     fn names_a_file(&self) -> bool {
@@ -270,6 +297,15 @@ impl Assignment {
 
     fn spot(&self) -> Spot {
         Spot::Source(self.origin.clone(), self.place)
+    }
+}
+
+// === impl Given ===
+
+impl Given {
+    fn layer(self) -> Layer {
+        let data = nested(&self.path, self.value);
+        Layer { origin: self.origin, data, places: Places::default(), text: None }
     }
 }
 

@@ -10,10 +10,9 @@ use super::findings::View;
 use super::{Loader, rules, shadow};
 use crate::boot::Boot;
 use crate::code::Code;
-use crate::deserialize::{Collected, Node, Seen, Watch, collect};
+use crate::deserialize::{Collected, Node, Outline, Watch, collect};
 use crate::layer::{Merged, joined};
 use crate::problem::{Problem, Spot};
-use crate::watch::{Seen as Asked, watch as asking};
 
 /// What came of the checks.
 pub(super) struct Checked<T> {
@@ -21,10 +20,8 @@ pub(super) struct Checked<T> {
     pub(super) settings: Option<T>,
     /// What the problems do not cover.
     pub(super) notes: Vec<String>,
-    /// What the ordinary reading asked for, as far as it came.
-    pub(super) asked: Asked,
     /// What is known of the keys, also of those that only the collecting passes came to.
-    pub(super) seen: Seen,
+    pub(super) outline: Outline,
 }
 
 impl Loader {
@@ -42,28 +39,29 @@ impl Loader {
     {
         let is_text = |tag| merged.is_text(tag);
         let watch = Watch::default();
-        let root = Node { value: &merged.tree, is_text: &is_text, watch: &watch };
-        let (read, asked) = asking(root, |root| T::deserialize(root));
-        let (settings, found) = match read {
+        let root = Node { value: &merged.tree, instead: None, is_text: &is_text, watch: &watch };
+        let (settings, found) = match T::deserialize(root) {
             Ok(settings) => (Some(settings), None),
-            Err(_) => (None, Some(collect::<T>(root, Watch::default()))),
+            Err(_) => (None, Some(collect::<T>(root, Outline::default()))),
         };
-        let Collected { made, faults, seen, invented, skipped } = found.unwrap_or_else(|| Collected {
+        let Collected { made, faults, outline, invented, skipped } = found.unwrap_or_else(|| Collected {
             made: None,
             faults: Vec::new(),
-            seen: watch.seen(),
+            outline: watch.outline(),
             invented: BTreeSet::new(),
             skipped: BTreeSet::new(),
         });
         let prefix = self.prefix();
-        let view = View { merged, seen: &seen, prefix: &prefix };
+        let view = View { merged, outline: &outline, prefix: &prefix };
 
-        problems.extend(view.clashes());
-        problems.extend(view.twins());
-        let misfits = view.of_faults(&faults, problems);
-        problems.extend(misfits);
-        problems.extend(view.strays(&faults));
-        problems.extend(view.near_misses(environment));
+        if settings.is_none() || !problems.is_empty() || !view.is_orderly(environment) {
+            problems.extend(view.clashes());
+            problems.extend(view.twins());
+            let misfits = view.of_faults(&faults, problems);
+            problems.extend(misfits);
+            problems.extend(view.strays(&faults));
+            problems.extend(view.near_misses(environment));
+        }
 
         let mut notes = withdraw_missing(problems);
         notes.extend(
@@ -78,7 +76,7 @@ impl Loader {
         match (settings.as_ref().or(made.as_ref()), self.context::<T>(profile)) {
             (Some(settings), Some(context)) => {
                 if let Err(report) = settings.validate_with(&context) {
-                    problems.extend(rules::broken(&report, merged, &seen, &invented));
+                    problems.extend(rules::broken(&report, merged, &outline, &invented));
                 }
             }
             (None, _) => notes.push(
@@ -90,12 +88,12 @@ impl Loader {
         let refused: Vec<_> = self
             .guards
             .iter()
-            .flat_map(|guard| guard.refusals(merged, &seen, &self.profiles, profile))
+            .flat_map(|guard| guard.refusals(merged, &outline, &self.profiles, profile))
             .filter(|refusal| !problems.iter().any(|known| known.is_misfit() && known.key == refusal.key))
             .collect();
         problems.extend(refused);
         problems.extend(shadow::warnings::<T>(&view));
-        Checked { settings, notes, asked, seen }
+        Checked { settings, notes, outline }
     }
 
     /// What the rules may know. A context that holds nothing cannot depend on the profile.

@@ -3,16 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 
+use figment::value::Dict;
+
 use crate::code::Code;
-use crate::deserialize::{Fault, Seen, What};
+use crate::deserialize::{At, Fault, Outline, What};
 use crate::layer::{Layer, Merged, Origin, Path, joined};
 use crate::problem::{Problem, Spot, closest, list};
 use crate::report;
 
+/// The variables of ours that are no settings, without the prefix.
+const OWN: [&str; 3] = ["PROFILE", "CONFIG_DIR", "SECRETS_DIR"];
+
 /// What is known when problems are written down.
 pub(super) struct View<'a> {
     pub(super) merged: &'a Merged,
-    pub(super) seen: &'a Seen,
+    pub(super) outline: &'a Outline,
     pub(super) prefix: &'a str,
 }
 
@@ -72,7 +77,7 @@ impl View<'_> {
             What::UnknownKey(_) | What::Missing(_) => (Code::Type, "not accepted".to_owned()),
         };
         let key = &fault.path;
-        let is_secret = self.seen.is_secret(key);
+        let is_secret = self.outline.is_secret(key);
         let mut problem = Problem::of(code, message).about(key);
         if let What::UnknownVariant { meant: Some(meant), .. } = fault.what
             && !is_secret
@@ -81,15 +86,15 @@ impl View<'_> {
         }
         let leaf = layer.or_else(|| {
             let is_table = self.merged.value(key).is_some_and(|value| value.as_dict().is_some());
-            if is_table { None } else { self.merged.layer(fault.tag) }
+            if is_table { None } else { self.merged.layer(fault.tag, key) }
         });
         let Some(layer) = leaf else { return problem.spots(self.sources_below(key)) };
         let repeats = &*problem.message == crate::deserialize::NOT_ACCEPTED;
         // Text where a list or a table belongs may be one of the secrets that belong in there.
-        let is_table_wanted = self.seen.structs.contains_key(key) || self.seen.lists.contains(key);
+        let is_table_wanted = self.outline.fields_of(key).is_some() || self.outline.is_list(key);
         let may_show = !is_secret && !repeats && !is_table_wanted && !layer.origin.is_text();
         problem = problem.spot(Spot::Source(layer.origin.clone(), report::value_place(layer, key)));
-        if may_show { problem.line(report::line(layer, key, self.seen)) } else { problem }
+        if may_show { problem.line(report::line(layer, key, self.outline)) } else { problem }
     }
 
     /// Every source that gives this unknown key, each a problem of its own.
@@ -128,7 +133,7 @@ impl View<'_> {
             None => Some(format!("expected one of {}", list(known.iter().copied()))),
         };
         let mut problems = Vec::new();
-        for layer in self.merged.in_order() {
+        for layer in self.merged.layers() {
             if layer.value(&path).is_none() {
                 continue;
             }
@@ -164,10 +169,10 @@ impl View<'_> {
     /// Variables and arguments whose key the type does not know, though it does not mind.
     pub(super) fn strays(&self, faults: &[Fault]) -> Vec<Problem> {
         let mut found: BTreeMap<Path, &'static [&'static str]> = BTreeMap::new();
-        for layer in self.merged.in_order().into_iter().filter(|layer| layer.origin.is_text()) {
+        for layer in self.merged.layers().iter().filter(|layer| layer.origin.is_text()) {
             for (path, _) in layer.leaves() {
                 for depth in 0..path.len() {
-                    let Some(fields) = self.seen.structs.get(&path[..depth]) else { continue };
+                    let Some(fields) = self.outline.fields_of(&path[..depth]) else { continue };
                     let known = fields.contains(&path[depth].as_str());
                     let key = &path[..=depth];
                     let reported = faults.iter().any(|fault| fault.of_key && fault.key() == key);
@@ -193,15 +198,8 @@ impl View<'_> {
 
     /// Variables with one underscore behind the prefix, which are not read, and were meant to be.
     pub(super) fn near_misses(&self, environment: &[(OsString, OsString)]) -> Vec<Problem> {
-        const OWN: [&str; 3] = ["PROFILE", "CONFIG_DIR", "SECRETS_DIR"];
         let mut problems = Vec::new();
-        for name in environment.iter().filter_map(|(name, _)| name.to_str()) {
-            let Some(rest) = name.strip_prefix(self.prefix).and_then(|rest| rest.strip_prefix('_')) else {
-                continue;
-            };
-            if rest.starts_with('_') || OWN.contains(&rest) {
-                continue;
-            }
+        for (name, rest) in self.near(environment) {
             let path: Path = rest.split("__").map(str::to_lowercase).collect();
             let meant = if self.is_known(&path) {
                 self.variable(&path)
@@ -220,23 +218,47 @@ impl View<'_> {
         problems
     }
 
+    /// The variables with one underscore behind the prefix, whole and without it, but those that are read.
+    fn near<'e>(&self, environment: &'e [(OsString, OsString)]) -> impl Iterator<Item = (&'e str, &'e str)> {
+        environment.iter().filter_map(|(name, _)| {
+            let name = name.to_str()?;
+            let rest = name.strip_prefix(self.prefix)?.strip_prefix('_')?;
+            (!rest.starts_with('_') && !OWN.contains(&rest)).then_some((name, rest))
+        })
+    }
+
+    /// Whether, the settings having been read, there is nothing that would have to be looked into: no variable that is
+    /// nearly one of ours, no value beside a table, and no key that a struct does not have.
+    pub(super) fn is_orderly(&self, environment: &[(OsString, OsString)]) -> bool {
+        fn knows_all(outline: &Outline, at: At, table: &Dict) -> bool {
+            let fields = outline.fields_at(at);
+            table.iter().all(|(key, value)| {
+                let is_known = fields.is_none_or(|fields| fields.contains(&key.as_str()));
+                let below = || Some((outline.below(at, key)?, value.as_dict()?));
+                is_known && below().is_none_or(|(at, table)| knows_all(outline, at, table))
+            })
+        }
+        self.near(environment).next().is_none()
+            && !self.merged.mixes_values_and_tables()
+            && self.merged.tree.as_dict().is_none_or(|tree| knows_all(self.outline, Outline::ROOT, tree))
+    }
+
     /// Whether this is a key of the settings for certain.
     fn is_known(&self, path: &[String]) -> bool {
         (0..path.len()).all(|depth| {
-            let fields = self.seen.structs.get(&path[..depth]);
+            let fields = self.outline.fields_of(&path[..depth]);
             fields.is_some_and(|fields| fields.contains(&path[depth].as_str()))
         })
     }
 
     fn missing(&self, key: &[String]) -> Problem {
         let variable = self.variable(key);
-        let files: Vec<_> =
-            self.merged.in_order().into_iter().filter(|layer| !layer.origin.is_text()).collect();
-        let help = match (files.last(), self.seen.is_secret(key)) {
+        let files: Vec<_> = self.merged.layers().iter().filter(|layer| !layer.origin.is_text()).collect();
+        let help = match (files.last(), self.outline.is_secret(key)) {
             (Some(file), false) => format!("set {variable}, or `{}` in {}", joined(key), file.origin),
             _ => format!("set {variable}"),
         };
-        let message = match self.seen.structs.get(key) {
+        let message = match self.outline.fields_of(key) {
             Some(_) => "required, a table, and no source has it",
             None => "required, and no source sets it",
         };
@@ -248,9 +270,9 @@ impl View<'_> {
 
     /// A single value in one source, and keys of its own in another.
     pub(super) fn clashes(&self) -> Vec<Problem> {
-        let layers = self.merged.in_order();
+        let layers = self.merged.layers();
         let mut problems: Vec<Problem> = Vec::new();
-        for layer in &layers {
+        for layer in layers {
             for (path, _) in layer.leaves() {
                 let other = layers.iter().find(|other| {
                     other.value(&path).is_some_and(|value| value.as_dict().is_some())
@@ -258,7 +280,7 @@ impl View<'_> {
                 });
                 let Some(other) = other else { continue };
                 // Of an enum, text and table may both be right.
-                let is_choice = self.seen.choices.contains(&path);
+                let is_choice = self.outline.is_choice(&path);
                 let is_known = problems.iter().any(|problem| problem.key() == Some(&joined(&path)));
                 if is_choice || is_known {
                     continue;
@@ -277,8 +299,8 @@ impl View<'_> {
     /// Keys of a struct that differ in nothing but their case.
     pub(super) fn twins(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
-        for (path, fields) in &self.seen.structs {
-            let Some(table) = self.merged.value(path).and_then(|value| value.as_dict()) else { continue };
+        for (path, fields) in self.outline.structs() {
+            let Some(table) = self.merged.value(&path).and_then(|value| value.as_dict()) else { continue };
             let mut names: BTreeMap<String, Vec<&String>> = BTreeMap::new();
             for name in table.keys() {
                 names.entry(name.to_lowercase()).or_default().push(name);
@@ -295,7 +317,7 @@ impl View<'_> {
                 let message = format!("given in different case, as {}", list(shown));
                 let mut problem = Problem::of(Code::Twice, message).about(&key);
                 for path in &paths {
-                    for layer in self.merged.in_order() {
+                    for layer in self.merged.layers() {
                         if layer.value(path).is_some() {
                             let place = report::key_place(layer, path);
                             problem = problem.spot(Spot::Source(layer.origin.clone(), place));
@@ -317,9 +339,10 @@ impl View<'_> {
     fn sources_below(&self, key: &[String]) -> Vec<Spot> {
         let mut spots: Vec<Spot> = Vec::new();
         for (path, value) in self.merged.leaves() {
-            let Some(layer) = self.merged.layer(value.tag()).filter(|_| path.starts_with(key)) else {
+            if !path.starts_with(key) {
                 continue;
-            };
+            }
+            let Some(layer) = self.merged.layer(value.tag(), &path) else { continue };
             let spot = Spot::Source(layer.origin.clone(), layer.place(&path));
             if spots.len() < 4 && !spots.iter().any(|known| known.to_string() == spot.to_string()) {
                 spots.push(spot);

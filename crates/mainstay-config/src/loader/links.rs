@@ -12,7 +12,9 @@ pub(super) fn warnings(prefix: &str, environment: &[(OsString, OsString)]) -> Ve
     let mut problems: Vec<_> = environment
         .iter()
         .filter_map(|(name, value)| Some((name.to_str()?, value.to_str()?)))
-        .filter(|(name, value)| name.starts_with(&start) && is_link(&name[start.len()..], value))
+        .filter(|(name, value)| {
+            name.strip_prefix(&start).is_some_and(|rest| may_be_link(rest) && is_link(rest, value))
+        })
         .map(|(name, _)| {
             Problem::of(Code::ServiceLink, "injected by Kubernetes for a Service, and not read")
                 .at(&Origin::Variable(name.to_owned()))
@@ -26,8 +28,15 @@ pub(super) fn warnings(prefix: &str, environment: &[(OsString, OsString)]) -> Ve
 /// Whether the layer is such a variable, which happens when the Service's name has `--` in it.
 pub(super) fn is_link_layer(prefix: &str, layer: &Layer) -> bool {
     let Origin::Variable(name) = &layer.origin else { return false };
-    let value = layer.leaves().into_iter().find_map(|(_, value)| value.as_str().map(str::to_owned));
-    name.strip_prefix(prefix).is_some_and(|rest| is_link(rest, &value.unwrap_or_default()))
+    name.strip_prefix(prefix).is_some_and(|rest| {
+        let value = || layer.leaves().into_iter().find_map(|(_, value)| value.as_str().map(str::to_owned));
+        may_be_link(rest) && is_link(rest, &value().unwrap_or_default())
+    })
+}
+
+/// Whether the name alone speaks for it.
+fn may_be_link(name: &str) -> bool {
+    name.contains("PORT") || name.ends_with("SERVICE_HOST")
 }
 
 /// `PORT=tcp://10.0.0.1:80`, `DB_SERVICE_HOST`, `PORT_80_TCP_ADDR`.

@@ -77,8 +77,8 @@ impl Loader {
         let mut problems = Vec::new();
         let layers = self.read(Some(profile), &environment, &shape::known::<T>, &mut problems);
         let merged = Merged::new(layers);
-        let sources = merged.in_order().into_iter().map(|layer| layer.origin.to_string()).collect();
-        let Checked { notes, seen, .. } =
+        let sources = merged.layers().iter().map(|layer| layer.origin.to_string()).collect();
+        let Checked { notes, outline, .. } =
             self.check::<T>(&merged, Some(profile), &environment, &mut problems);
 
         let mut supplied = Vec::new();
@@ -86,7 +86,7 @@ impl Loader {
             let Some(path) = problem.path.as_deref().filter(|_| problem.code == Code::Missing) else {
                 return true;
             };
-            let is_later = seen.is_secret(&path.0) || self.is_supplied_later(&path.0);
+            let is_later = outline.is_secret(&path.0) || self.is_supplied_later(&path.0);
             if is_later {
                 supplied.push(joined(&path.0));
             }

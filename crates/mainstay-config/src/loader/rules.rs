@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::code::Code;
-use crate::deserialize::{NOT_ACCEPTED, Seen, withheld};
+use crate::deserialize::{NOT_ACCEPTED, Outline, withheld};
 use crate::layer::{Merged, Path, joined};
 use crate::problem::{Problem, Spot};
 use crate::report;
@@ -14,7 +14,7 @@ use crate::report;
 pub(super) fn broken(
     report: &garde::Report,
     merged: &Merged,
-    seen: &Seen,
+    outline: &Outline,
     invented: &BTreeSet<Path>,
 ) -> Vec<Problem> {
     let invented: Vec<_> = invented.iter().map(|path| plain(&joined(path))).collect();
@@ -33,7 +33,7 @@ pub(super) fn broken(
         if found.iter().any(|(path, _)| joined(path) == exact) {
             found.retain(|(path, _)| joined(path) == exact);
         }
-        let is_secret = found.iter().any(|(path, _)| seen.is_secret(path));
+        let is_secret = found.iter().any(|(path, _)| outline.is_secret(path));
         let repeats = found.iter().any(|(_, value)| withheld(error.message(), value));
         let message = if repeats { NOT_ACCEPTED } else { error.message() };
         let mut problem = Problem::of(Code::Rule, message);
@@ -45,14 +45,14 @@ pub(super) fn broken(
             problem.key = Some(format!("{}{item}", joined(path)).into());
             if !is_secret
                 && !repeats
-                && let Some(layer) = merged.layer(value.tag())
+                && let Some(layer) = merged.layer(value.tag(), path)
             {
-                problem = problem.line(report::line(layer, &with_item(path, item), seen));
+                problem = problem.line(report::line(layer, &with_item(path, item), outline));
             }
         }
         let mut spots: Vec<Spot> = Vec::new();
         for (path, value) in &found {
-            let Some(layer) = merged.layer(value.tag()) else { continue };
+            let Some(layer) = merged.layer(value.tag(), path) else { continue };
             let spot = Spot::Source(layer.origin.clone(), layer.place(path));
             if !spots.iter().any(|known| known.to_string() == spot.to_string()) {
                 spots.push(spot);

@@ -5,7 +5,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::deserialize::Seen;
+use crate::deserialize::Outline;
 use crate::layer::{Layer, Place, printable};
 use crate::problem::Line;
 
@@ -30,10 +30,10 @@ const LONGEST: usize = 100;
 
 /// The line with the value at this key, up to the value's end. `None` when the value is secret or may be one, when it
 /// is not a plain value on a line of its own, and when the file is not TOML.
-pub(crate) fn line(layer: &Layer, path: &[String], seen: &Seen) -> Option<Line> {
+pub(crate) fn line(layer: &Layer, path: &[String], outline: &Outline) -> Option<Line> {
     let whole = path.iter().position(|level| level.starts_with('[')).unwrap_or(path.len());
     let is_item_of_item = path.len() > whole + 1;
-    if is_item_of_item || seen.is_secret(&path[..whole]) || path.iter().any(|level| is_telling(level)) {
+    if is_item_of_item || outline.is_secret(&path[..whole]) || path.iter().any(|level| is_telling(level)) {
         return None;
     }
     let text = layer.text.as_deref()?;

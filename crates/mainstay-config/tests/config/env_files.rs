@@ -31,7 +31,7 @@ fn a_line_is_a_variable_that_knows_its_place() {
     };
     assert_eq!(source("server.name"), "config/.env:2:29");
     assert_eq!(source("limits.connections"), "config/.env:4:31");
-    let last = loaded.sources().last().unwrap();
+    let last = loaded.sources().pop().unwrap();
     assert!(last.ends_with("/.env"), "a file is one source: {last}");
     assert!(env::var_os("ORDERS__SERVER__NAME").is_none(), "the process environment stays as it is");
 }

@@ -1,23 +1,21 @@
 //! JSON as RFC 8259 has it, with the place of every value. `serde_json` knows places only of mistakes, and takes the
 //! last of two equal keys without a word.
 
-use std::collections::HashMap;
-
 use figment::value::{Dict, Tag, Value};
 
-use super::{DEPTH, Document, Lines, Path, Place, SyntaxError};
+use super::{DEPTH, Document, Lines, Path, Place, Places, SyntaxError};
 
 struct Reader<'a> {
     text: &'a str,
     at: usize,
     lines: Lines<'a>,
-    places: HashMap<Path, Place>,
+    places: Vec<(Path, Place)>,
 }
 
 type Read<T> = Result<T, SyntaxError>;
 
 pub(super) fn parse(text: &str) -> Read<Document> {
-    let mut reader = Reader { text, at: 0, lines: Lines::new(text), places: HashMap::new() };
+    let mut reader = Reader { text, at: 0, lines: Lines::new(text), places: Vec::new() };
     reader.skip_space();
     if reader.peek() != Some(b'{') {
         return Err(reader.wrong(reader.at, "expected `{`: the whole file is one table"));
@@ -25,7 +23,7 @@ pub(super) fn parse(text: &str) -> Read<Document> {
     let data = reader.table(Some(&Vec::new()), 1)?;
     reader.skip_space();
     match reader.peek() {
-        None => Ok(Document { data, places: reader.places }),
+        None => Ok(Document { data, places: Places::sorted(reader.places) }),
         Some(_) => Err(reader.wrong(reader.at, "expected the end of the file")),
     }
 }
@@ -52,7 +50,7 @@ impl Reader<'_> {
             let place = reader.lines.place(reader.at);
             data.insert(key, reader.value(path.as_ref(), depth)?);
             if let Some(path) = path {
-                reader.places.insert(path, place);
+                reader.places.push((path, place));
             }
             Ok(())
         })?;
@@ -63,7 +61,7 @@ impl Reader<'_> {
         let start = self.at;
         match self.peek() {
             Some(b'{' | b'[') if depth == DEPTH => Err(SyntaxError::too_deep(self.lines.place(start))),
-            Some(b'{') => Ok(self.table(path, depth + 1)?.into()),
+            Some(b'{') => Ok(Value::Dict(Tag::Default, self.table(path, depth + 1)?)),
             Some(b'[') => {
                 let mut values = Vec::new();
                 self.items(b']', "expected `,` or `]`", |reader| {
@@ -258,11 +256,9 @@ mod tests {
     #[test]
     fn values_know_their_line_and_column() {
         let document = parsed("{\r\n  \"server\": {\"ü\": 1, \"port\" :\n 80}}");
-        let place =
-            |path: &[&str]| document.places[&path.iter().map(|key| (*key).to_owned()).collect::<Path>()];
-        assert_eq!(place(&["server"]), (2, 13));
-        assert_eq!(place(&["server", "ü"]), (2, 19));
-        assert_eq!(place(&["server", "port"]), (3, 2));
+        assert_eq!(document.place(&["server"]), (2, 13));
+        assert_eq!(document.place(&["server", "ü"]), (2, 19));
+        assert_eq!(document.place(&["server", "port"]), (3, 2));
     }
 
     #[test]

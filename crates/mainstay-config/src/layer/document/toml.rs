@@ -1,16 +1,14 @@
 //! TOML, by the `toml` crate.
 
-use std::collections::HashMap;
-
 use figment::value::{Dict, Tag, Value};
 use toml::de::{DeTable, DeValue};
 
-use super::{DEPTH, Document, Lines, Path, Place, SyntaxError};
+use super::{DEPTH, Document, Lines, Place, Places, SyntaxError};
 
 /// What is known on the way down: the places of what was passed, and how deep that is.
 struct Reader<'a> {
     lines: Lines<'a>,
-    places: HashMap<Path, Place>,
+    places: Places,
 }
 
 pub(super) fn parse(text: &str) -> Result<Document, SyntaxError> {
@@ -18,26 +16,25 @@ pub(super) fn parse(text: &str) -> Result<Document, SyntaxError> {
     let table = DeTable::parse(text).map_err(|error| {
         SyntaxError::new(lines.place(error.span().map_or(0, |span| span.start)), error.message())
     })?;
-    let mut reader = Reader { lines, places: HashMap::new() };
-    let data = reader.table(table.get_ref(), Some(&Vec::new()), 1)?;
+    let mut reader = Reader { lines, places: Places::default() };
+    let data = reader.table(table.get_ref(), false, 1)?;
     Ok(Document { data, places: reader.places })
 }
 
 // === impl Reader ===
 
 impl Reader<'_> {
-    /// Without a `path` the table is part of a list, whose items have no place of their own in the report: a list
-    /// comes from one source as a whole.
-    fn table(&mut self, table: &DeTable<'_>, path: Option<&Path>, depth: usize) -> Result<Dict, SyntaxError> {
+    fn table(&mut self, table: &DeTable<'_>, in_list: bool, depth: usize) -> Result<Dict, SyntaxError> {
+        let mut entries: Vec<_> = table.iter().collect();
+        // They are sorted already, unless somebody switched on the crate's feature `preserve_order`.
+        entries.sort_by_key(|(key, _)| key.get_ref());
         let mut data = Dict::new();
-        for (key, value) in table {
+        for (key, value) in entries {
             let place = self.lines.place(value.span().start);
-            let path = path.map(|path| [path.as_slice(), &[key.get_ref().to_string()]].concat());
-            let converted = self.value(value.get_ref(), path.as_ref(), place, depth)?;
-            if let Some(path) = path {
-                self.places.insert(path, place);
+            if !in_list {
+                self.places.push(place);
             }
-            data.insert(key.get_ref().to_string(), converted);
+            data.insert(key.get_ref().to_string(), self.value(value.get_ref(), in_list, place, depth)?);
         }
         Ok(data)
     }
@@ -45,7 +42,7 @@ impl Reader<'_> {
     fn value(
         &mut self,
         value: &DeValue<'_>,
-        path: Option<&Path>,
+        in_list: bool,
         at: Place,
         depth: usize,
     ) -> Result<Value, SyntaxError> {
@@ -68,11 +65,12 @@ impl Reader<'_> {
             DeValue::Array(items) => {
                 let item = |item: &toml::Spanned<DeValue<'_>>| {
                     let place = self.lines.place(item.span().start);
-                    self.value(item.get_ref(), None, place, depth + 1)
+                    self.value(item.get_ref(), true, place, depth + 1)
                 };
                 Value::Array(Tag::Default, items.iter().map(item).collect::<Result<_, _>>()?)
             }
-            DeValue::Table(inner) => self.table(inner, path, depth + 1)?.into(),
+            // Not `into`, which makes a new table of it.
+            DeValue::Table(inner) => Value::Dict(Tag::Default, self.table(inner, in_list, depth + 1)?),
         })
     }
 }
@@ -98,8 +96,7 @@ mod tests {
     #[test]
     fn values_know_their_line_and_column() {
         let document = parsed("# ümlaut\n[server]\nname = 'ü'\nport = 80\n");
-        let path = ["server", "port"].map(str::to_owned).to_vec();
-        assert_eq!(document.places[&path], (4, 8));
+        assert_eq!(document.place(&["server", "port"]), (4, 8));
     }
 
     #[test]

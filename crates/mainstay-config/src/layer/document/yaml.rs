@@ -2,14 +2,13 @@
 //!
 //! Only what looks like one everywhere is a number: `0123` and `1_000` stay text, `no` and `on` do too.
 
-use std::collections::HashMap;
 use std::fmt;
 
 use figment::value::{Dict, Empty, Tag, Value};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::{Error, Spanned};
 
-use super::{DEPTH, Document, Path, Place, SyntaxError};
+use super::{DEPTH, Document, Path, Place, Places, SyntaxError};
 
 struct Node {
     place: Place,
@@ -31,7 +30,7 @@ pub(super) fn parse(text: &str) -> Result<Document, SyntaxError> {
         underscored_numbers_as_strings: true,
         with_snippet: false,
     };
-    let mut places = HashMap::new();
+    let mut places = Vec::new();
     let data = match serde_saphyr::from_str_with_options::<Node>(text, options) {
         Ok(Node { tree: Tree::Table(entries), .. }) => table(entries, Some(&Vec::new()), &mut places)?,
         // A file of comments.
@@ -41,7 +40,7 @@ pub(super) fn parse(text: &str) -> Result<Document, SyntaxError> {
         }
         Err(error) => return Err(refused(&error)),
     };
-    Ok(Document { data, places })
+    Ok(Document { data, places: Places::sorted(places) })
 }
 
 /// In our own words, because the library's may quote the text.
@@ -73,7 +72,7 @@ fn refused(error: &Error) -> SyntaxError {
 fn table(
     entries: Vec<(String, Node)>,
     path: Option<&Path>,
-    places: &mut HashMap<Path, Place>,
+    places: &mut Vec<(Path, Place)>,
 ) -> Result<Dict, SyntaxError> {
     let mut data = Dict::new();
     for (key, node) in entries {
@@ -83,17 +82,17 @@ fn table(
             return Err(SyntaxError::new(place, "duplicate key"));
         }
         if let Some(path) = path {
-            places.insert(path, place);
+            places.push((path, place));
         }
     }
     Ok(data)
 }
 
-fn value(node: Node, path: Option<&Path>, places: &mut HashMap<Path, Place>) -> Result<Value, SyntaxError> {
+fn value(node: Node, path: Option<&Path>, places: &mut Vec<(Path, Place)>) -> Result<Value, SyntaxError> {
     Ok(match node.tree {
         Tree::Leaf(value) => value,
         Tree::OutOfRange => return Err(SyntaxError::new(node.place, "integer out of range")),
-        Tree::Table(entries) => table(entries, path, places)?.into(),
+        Tree::Table(entries) => Value::Dict(Tag::Default, table(entries, path, places)?),
         Tree::List(items) => {
             let items = items.into_iter().map(|item| value(item, None, places));
             Value::Array(Tag::Default, items.collect::<Result<_, _>>()?)
@@ -212,10 +211,8 @@ mod tests {
     #[test]
     fn values_know_their_line_and_column() {
         let document = parsed("# ümlaut\nserver:\n  name: 'ü'\n  port: 80\nother: {'ü': &a {x: 1}, b: *a}\n");
-        let place =
-            |path: &[&str]| document.places[&path.iter().map(|key| (*key).to_owned()).collect::<Path>()];
-        assert_eq!(place(&["server", "port"]), (4, 9));
-        assert_eq!(place(&["other", "b"]), (5, 28));
+        assert_eq!(document.place(&["server", "port"]), (4, 9));
+        assert_eq!(document.place(&["other", "b"]), (5, 28));
     }
 
     #[test]
