@@ -234,9 +234,11 @@ impl Loader {
         let profile = read::keep(self.choose_profile(&environment), &mut problems);
         let mut layers = self.read(profile.as_deref(), &environment, &shape::known::<T>, &mut problems);
         let prefix = self.prefix();
-        let start = format!("{prefix}_");
-        layers.retain(|layer| !links::is_link_layer(&start, layer));
-        problems.extend(links::warnings(&prefix, &environment));
+        let links = links::among(&environment, &format!("{prefix}_"));
+        if !links.is_empty() {
+            layers.retain(|layer| !links::is_one(&links, layer));
+            problems.extend(links::warnings(&links));
+        }
         let merged = Merged::new(layers);
         let Checked { settings, notes, outline } =
             self.check::<T>(&merged, profile.as_deref(), &environment, &mut problems);

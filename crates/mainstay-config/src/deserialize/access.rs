@@ -1,5 +1,6 @@
 //! Walking tables and lists, so that a fault knows its key.
 
+use std::collections::btree_map;
 use std::iter::Enumerate;
 use std::slice::Iter;
 use std::vec;
@@ -13,7 +14,7 @@ use super::watch::{Watch, item};
 use super::{Fault, Node};
 
 pub(super) struct Entries<'a> {
-    entries: vec::IntoIter<(&'a str, Option<&'a Value>)>,
+    entries: Order<'a>,
     current: Option<(&'a str, Option<&'a Value>)>,
     instead: Option<&'a Dict>,
     is_text: &'a dyn Fn(Tag) -> bool,
@@ -25,6 +26,23 @@ pub(super) struct Items<'a> {
     parent: Node<'a>,
 }
 
+/// The entries of a table as they are, or as a collecting run wants them.
+enum Order<'a> {
+    Given(btree_map::Iter<'a, String, Value>),
+    Changed(vec::IntoIter<(&'a str, Option<&'a Value>)>),
+}
+
+impl<'a> Iterator for Order<'a> {
+    type Item = (&'a str, Option<&'a Value>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            Self::Given(entries) => entries.next().map(|(key, value)| (key.as_str(), Some(value))),
+            Self::Changed(entries) => entries.next(),
+        }
+    }
+}
+
 impl<'a> Entries<'a> {
     /// The entries of a table; in a collecting run without those that are passed over, and with stand-ins for those
     /// that no source has.
@@ -34,24 +52,25 @@ impl<'a> Entries<'a> {
         is_text: &'a dyn Fn(Tag) -> bool,
         watch: &'a Watch,
     ) -> Self {
-        let given = table.into_iter().flatten().map(|(key, value)| (key.as_str(), Some(value)));
-        let mut entries: Vec<_> = given.collect();
+        let mut entries = Order::Given(table.map(Dict::iter).unwrap_or_default());
         if !watch.is_plain() {
+            let mut changed: Vec<_> = entries.collect();
             let here = watch.path();
             let child = |key: &str| [here.as_slice(), &[key.to_owned()]].concat();
-            entries.retain(|(key, _)| !watch.removed.contains(&child(key)));
+            changed.retain(|(key, _)| !watch.removed.contains(&child(key)));
             for path in watch.stand_ins.keys() {
                 if let [parent @ .., key] = path.as_slice()
                     && parent == here.as_slice()
-                    && !entries.iter().any(|(name, _)| name == key)
+                    && !changed.iter().any(|(name, _)| name == key)
                     && !key.starts_with('[')
                 {
-                    entries.push((key, None));
+                    changed.push((key, None));
                 }
             }
-            entries.sort_by_key(|(key, _)| watch.last.contains(&child(key)));
+            changed.sort_by_key(|(key, _)| watch.last.contains(&child(key)));
+            entries = Order::Changed(changed.into_iter());
         }
-        Self { entries: entries.into_iter(), current: None, instead, is_text, watch }
+        Self { entries, current: None, instead, is_text, watch }
     }
 
     /// The value to be read: single values of `instead` come first, tables are gone through together.

@@ -15,7 +15,8 @@ pub(crate) struct Watch {
     pub(super) removed: BTreeSet<Path>,
     /// Keys that cannot be read at all and therefore come after their siblings.
     pub(super) last: BTreeSet<Path>,
-    outline: RefCell<Outline>,
+    /// What the types ask for; `None` in a run of which only the end counts.
+    outline: Option<RefCell<Outline>>,
     at: Cell<At>,
     /// The exact key, which only a collecting run has to know all the time. A fault of the ordinary run gets its key on
     /// its way out.
@@ -45,7 +46,7 @@ impl Default for Watch {
             stand_ins: BTreeMap::new(),
             removed: BTreeSet::new(),
             last: BTreeSet::new(),
-            outline: RefCell::default(),
+            outline: Some(RefCell::default()),
             at: Cell::new(Outline::ROOT),
             path: None,
             anything: RefCell::default(),
@@ -58,25 +59,37 @@ impl Default for Watch {
 impl Watch {
     /// For runs that go on behind mistakes; `outline` is what is known already.
     pub(crate) fn collecting(outline: Outline) -> Self {
-        Self { outline: RefCell::new(outline), path: Some(RefCell::default()), ..Self::default() }
+        let outline = Some(RefCell::new(outline));
+        Self { outline, path: Some(RefCell::default()), ..Self::default() }
+    }
+
+    /// For a run of which only the end counts.
+    pub(crate) fn looking_away() -> Self {
+        Self { outline: None, ..Self::default() }
+    }
+
+    fn note(&self, note: impl FnOnce(&mut Outline, At)) {
+        if let Some(outline) = &self.outline {
+            note(&mut outline.borrow_mut(), self.at.get());
+        }
     }
 
     pub(super) fn enter(&self, key: &str) {
-        self.at.set(self.outline.borrow_mut().enter(self.at.get(), key));
+        self.note(|outline, at| self.at.set(outline.enter(at, key)));
         if let Some(path) = &self.path {
             path.borrow_mut().push(key.to_owned());
         }
     }
 
     pub(super) fn enter_item(&self, index: usize) {
-        self.at.set(self.outline.borrow_mut().enter(self.at.get(), ITEM));
+        self.note(|outline, at| self.at.set(outline.enter(at, ITEM)));
         if let Some(path) = &self.path {
             path.borrow_mut().push(item(index));
         }
     }
 
     pub(super) fn leave(&self) {
-        self.at.set(self.outline.borrow().above(self.at.get()));
+        self.note(|outline, at| self.at.set(outline.above(at)));
         if let Some(path) = &self.path {
             path.borrow_mut().pop();
         }
@@ -104,24 +117,24 @@ impl Watch {
     }
 
     pub(super) fn saw_plain(&self) {
-        self.outline.borrow_mut().plain(self.at.get());
+        self.note(Outline::plain);
     }
 
     pub(super) fn saw_struct(&self, fields: &'static [&'static str]) {
-        self.outline.borrow_mut().fields(self.at.get(), fields);
+        self.note(|outline, at| outline.fields(at, fields));
     }
 
     pub(super) fn saw_list(&self) {
-        self.outline.borrow_mut().list(self.at.get());
+        self.note(Outline::list);
     }
 
     pub(super) fn saw_choice(&self) {
-        self.outline.borrow_mut().choice(self.at.get());
+        self.note(Outline::choice);
     }
 
     pub(super) fn saw_secret(&self) {
         self.expected.take();
-        self.outline.borrow_mut().secret(self.at.get());
+        self.note(Outline::secret);
     }
 
     pub(super) fn saw_anything(&self) {
@@ -156,7 +169,7 @@ impl Watch {
     /// Whether an enum was read here whose tag was wrong, so that it is not known which variant was meant.
     pub(super) fn is_guess(&self, path: &[String]) -> bool {
         let below = |other: &Path| other.len() > path.len() && other.starts_with(path);
-        self.outline.borrow().is_choice(path)
+        self.outline.as_ref().is_some_and(|outline| outline.borrow().is_choice(path))
             && self.stand_ins.iter().any(|(other, state)| !state.absent && below(other))
     }
 
@@ -169,7 +182,7 @@ impl Watch {
     }
 
     pub(crate) fn outline(self) -> Outline {
-        self.outline.into_inner()
+        self.outline.map(RefCell::into_inner).unwrap_or_default()
     }
 }
 

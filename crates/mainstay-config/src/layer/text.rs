@@ -230,7 +230,7 @@ fn variable(
             None => problem,
         }
     };
-    let path: Path = name.split("__").map(str::to_lowercase).collect();
+    let path: Path = name.split("__").map(lowercase).collect();
     if path.iter().any(String::is_empty) {
         return Err(wrong("the variable's name has an empty level between double underscores"));
     }
@@ -249,6 +249,11 @@ fn variable(
         _ => (path, Content::Text(value.to_owned())),
     };
     Ok(Assignment { path, origin, place, content })
+}
+
+/// Without a look into Unicode's tables where there is nothing to find.
+fn lowercase(text: &str) -> String {
+    if text.is_ascii() { text.to_ascii_lowercase() } else { text.to_lowercase() }
 }
 
 /// The text of a file that holds one value: all of it but one line's end at its end.
