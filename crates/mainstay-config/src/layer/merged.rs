@@ -1,5 +1,7 @@
 //! All layers as one tree, in which every value still knows its layer.
 
+use std::borrow::Cow;
+use std::cell::Cell;
 use std::ops::Range;
 
 use figment::value::{Dict, Map, Tag, Value};
@@ -17,22 +19,19 @@ pub(crate) struct Merged {
 
 /// Neighbours that set different keys, so that their order says nothing and they are merged as one. Variables, of which
 /// each is a layer, mostly are.
-pub(crate) struct Group {
-    layers: Range<usize>,
-    /// What all of them say, if there are several.
-    together: Option<Dict>,
-}
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Group(Range<usize>);
 
-/// What figment sees of a group: its number, by which a value's tag leads back to it, and its data.
-struct Source<'a>(usize, &'a Dict);
+/// What figment sees of a group: its number, by which a value's tag leads back to it, and its data, which it takes.
+struct Source(usize, Cell<Dict>);
 
 // === impl Merged ===
 
 impl Merged {
     /// Merges the layers, of which the lowest comes first.
     pub(crate) fn new(layers: Vec<Layer>) -> Self {
-        let groups = grouped(&layers);
-        let sources = groups.iter().enumerate().map(|(number, group)| Source(number, group.data(&layers)));
+        let (groups, data): (Vec<_>, Vec<_>) = grouped(&layers).into_iter().unzip();
+        let sources = data.into_iter().enumerate().map(|(number, data)| Source(number, Cell::new(data)));
         let figment = sources.fold(Figment::new(), Figment::merge);
         let tree = figment.find_value("").expect("no layer fails, and the empty path is the whole tree");
         Self { figment, groups, layers, tree }
@@ -44,11 +43,15 @@ impl Merged {
     }
 
     /// What was merged, lowest first, as far as something higher has another value for one of its keys.
-    pub(crate) fn overridden(&self) -> impl Iterator<Item = (&Group, &Dict)> {
+    pub(crate) fn overridden(&self) -> impl Iterator<Item = (&Group, Cow<'_, Dict>)> {
         self.groups.iter().enumerate().filter_map(|(number, group)| {
-            let data = group.data(&self.layers);
             let is_own = |tag| self.group(tag) == Some(number);
-            is_beaten(data, self.tree.as_dict()?, &is_own).then_some((group, data))
+            let tree = self.tree.as_dict()?;
+            let layers = self.layers.get(group.0.clone())?;
+            layers
+                .iter()
+                .any(|layer| is_beaten(&layer.data, tree, &is_own))
+                .then(|| (group, together(layers)))
         })
     }
 
@@ -62,7 +65,7 @@ impl Merged {
     }
 
     fn layer_of(&self, group: &Group, path: &[String]) -> Option<&Layer> {
-        self.layers.get(group.layers.clone())?.iter().find(|layer| reaches(&layer.data, path))
+        self.layers.get(group.0.clone())?.iter().find(|layer| reaches(&layer.data, path))
     }
 
     /// The number of the group that the value with this tag comes from.
@@ -73,7 +76,7 @@ impl Merged {
     /// Whether somewhere one layer has a single value and another a table.
     pub(crate) fn mixes_values_and_tables(&self) -> bool {
         let tree = self.tree.as_dict();
-        tree.is_some_and(|tree| self.groups.iter().any(|group| mixes(group.data(&self.layers), tree)))
+        tree.is_some_and(|tree| self.layers.iter().any(|layer| mixes(&layer.data, tree)))
     }
 
     /// All layers, lowest first.
@@ -102,7 +105,7 @@ impl Merged {
 
     /// Whether the values of the group are text.
     pub(crate) fn is_text_group(&self, group: &Group) -> bool {
-        self.layers.get(group.layers.start).is_some_and(|layer| layer.origin.is_text())
+        self.layers.get(group.0.start).is_some_and(|layer| layer.origin.is_text())
     }
 
     /// Every value that is not a table, with its key.
@@ -111,41 +114,45 @@ impl Merged {
     }
 }
 
-// === impl Group ===
+// === impl Source ===
 
-impl Group {
-    fn data<'a>(&'a self, layers: &'a [Layer]) -> &'a Dict {
-        self.together.as_ref().unwrap_or_else(|| &layers[self.layers.start].data)
-    }
-}
-
-impl Provider for Source<'_> {
+impl Provider for Source {
     fn metadata(&self) -> Metadata {
         Metadata::named(self.0.to_string())
     }
 
     fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
-        Ok(Profile::Default.collect(self.1.clone()))
+        Ok(Profile::Default.collect(self.1.take()))
     }
 }
 
-fn grouped(layers: &[Layer]) -> Vec<Group> {
-    let mut groups: Vec<Group> = Vec::new();
+/// The groups, and what each says.
+fn grouped(layers: &[Layer]) -> Vec<(Group, Dict)> {
+    let mut groups: Vec<(Group, Dict)> = Vec::new();
     for (index, layer) in layers.iter().enumerate() {
-        if let Some(Group { layers: range, together }) = groups.last_mut()
+        if let Some((Group(range), data)) = groups.last_mut()
             && layer.origin.is_text()
             && layers[range.start].origin.is_text()
+            && are_apart(data, &layer.data)
         {
-            let together = together.get_or_insert_with(|| layers[range.start].data.clone());
-            if are_apart(together, &layer.data) {
-                graft(together, &layer.data);
-                range.end = index + 1;
-                continue;
-            }
+            graft(data, &layer.data);
+            range.end = index + 1;
+        } else {
+            groups.push((Group(index..index + 1), layer.data.clone()));
         }
-        groups.push(Group { layers: index..index + 1, together: None });
     }
     groups
+}
+
+fn together(layers: &[Layer]) -> Cow<'_, Dict> {
+    if let [layer] = layers {
+        return Cow::Borrowed(&layer.data);
+    }
+    let mut data = Dict::new();
+    for layer in layers {
+        graft(&mut data, &layer.data);
+    }
+    Cow::Owned(data)
 }
 
 /// Whether the two trees have no key in common but those of tables.

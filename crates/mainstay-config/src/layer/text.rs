@@ -57,7 +57,7 @@ pub(crate) fn variables(
             let wrong = |what: &str| Problem::of(Code::Text, what).at(&origin);
             let name = name.to_str().ok_or_else(|| wrong("the variable's name is not UTF-8"))?;
             let value = value.to_str().ok_or_else(|| wrong("the variable's value is not UTF-8"))?;
-            variable(&name[prefix.len()..], value, origin.clone(), None, known)
+            variable(&name[prefix.len()..], value, origin, None, known)
         })
         .collect()
 }
@@ -194,7 +194,7 @@ fn file_layer(lines: Vec<Given>) -> Option<Layer> {
         for length in 1..path.len() {
             places.entry(path[..length].to_vec()).or_insert(place);
         }
-        merged::graft(&mut data, &nested(&path, value));
+        merged::graft(&mut data, &nested(path.clone(), value));
         places.insert(path, place);
     }
     // Of a key that is set twice, once as a value and once as a table, only the later is in the tree.
@@ -203,13 +203,10 @@ fn file_layer(lines: Vec<Given>) -> Option<Layer> {
 }
 
 /// The tree that has nothing but this value.
-fn nested(path: &[String], value: String) -> Dict {
-    let (last, levels) = path.split_last().expect("no key is empty");
-    let innermost = Dict::from([(last.clone(), Value::from(value))]);
-    levels
-        .iter()
-        .rev()
-        .fold(innermost, |inner, key| Dict::from([(key.clone(), Value::Dict(Tag::Default, inner))]))
+fn nested(mut path: Path, value: String) -> Dict {
+    let last = path.pop().expect("no key is empty");
+    let innermost = Dict::from([(last, Value::from(value))]);
+    path.into_iter().rev().fold(innermost, |inner, key| Dict::from([(key, Value::Dict(Tag::Default, inner))]))
 }
 
 /// What a variable says; `name` is without the prefix.
@@ -309,7 +306,7 @@ impl Assignment {
 
 impl Given {
     fn layer(self) -> Layer {
-        let data = nested(&self.path, self.value);
+        let data = nested(self.path, self.value);
         Layer { origin: self.origin, data, places: Places::default(), text: None }
     }
 }

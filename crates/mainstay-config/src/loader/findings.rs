@@ -5,6 +5,7 @@ use std::ffi::OsString;
 
 use figment::value::Dict;
 
+use super::links::begins;
 use crate::code::Code;
 use crate::deserialize::{At, Fault, Outline, What};
 use crate::layer::{Layer, Merged, Origin, Path, joined};
@@ -220,7 +221,7 @@ impl View<'_> {
 
     /// The variables with one underscore behind the prefix, whole and without it, but those that are read.
     fn near<'e>(&self, environment: &'e [(OsString, OsString)]) -> impl Iterator<Item = (&'e str, &'e str)> {
-        environment.iter().filter_map(|(name, _)| {
+        environment.iter().filter(|(name, _)| begins(name, self.prefix)).filter_map(|(name, _)| {
             let name = name.to_str()?;
             let rest = name.strip_prefix(self.prefix)?.strip_prefix('_')?;
             (!rest.starts_with('_') && !OWN.contains(&rest)).then_some((name, rest))

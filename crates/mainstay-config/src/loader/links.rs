@@ -1,6 +1,6 @@
 //! Variables that Kubernetes injects for every Service of a namespace, and that are nobody's settings.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::net::IpAddr;
 
 use crate::code::Code;
@@ -9,10 +9,17 @@ use crate::problem::Problem;
 
 /// The names of the variables of Services whose names begin like the application's. `prefix` is `ORDERS_`.
 pub(super) fn among<'e>(environment: &'e [(OsString, OsString)], prefix: &str) -> Vec<&'e str> {
-    let texts = environment.iter().filter_map(|(name, value)| Some((name.to_str()?, value.to_str()?)));
-    let links =
-        texts.filter(|(name, value)| name.strip_prefix(prefix).is_some_and(|name| is_link(name, value)));
-    links.map(|(name, _)| name).collect()
+    let ours = environment.iter().filter(|(name, _)| begins(name, prefix));
+    let links = ours.filter_map(|(name, value)| {
+        let name = name.to_str()?;
+        is_link(&name[prefix.len()..], value.to_str()?).then_some(name)
+    });
+    links.collect()
+}
+
+/// Whether the name begins with the prefix, whatever else is in it.
+pub(super) fn begins(name: &OsStr, prefix: &str) -> bool {
+    name.as_encoded_bytes().starts_with(prefix.as_bytes())
 }
 
 /// A warning for each link.

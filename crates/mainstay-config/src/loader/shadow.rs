@@ -20,7 +20,7 @@ pub(super) fn warnings<T: DeserializeOwned>(view: &View<'_>) -> Vec<Problem> {
         let is_text =
             |tag: Tag| if tag.is_default() { merged.is_text_group(group) } else { merged.is_text(tag) };
         let watch = Watch::looking_away();
-        let root = Node { value: &merged.tree, instead: Some(data), is_text: &is_text, watch: &watch };
+        let root = Node { value: &merged.tree, instead: Some(&data), is_text: &is_text, watch: &watch };
         if T::deserialize(root).is_ok() {
             continue;
         }
