@@ -1,8 +1,8 @@
 //! One source, read: where it comes from, its tree of values, and the place of each value.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use figment::value::{Dict, Value};
 
@@ -49,7 +49,7 @@ pub(crate) struct Layer {
     pub(crate) data: Dict,
     places: Places,
     /// The text of a file, for the report to show a line of.
-    pub(crate) text: Option<Arc<str>>,
+    pub(crate) text: Option<Cow<'static, str>>,
 }
 
 // === impl Origin ===

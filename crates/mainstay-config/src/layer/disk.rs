@@ -25,8 +25,9 @@ pub(super) fn text(path: &Path, limit: u64) -> Result<String, String> {
     // Asked before it is opened, because opening a pipe would wait for its other end; and again of what was opened.
     of_a_file(&fs::metadata(path).map_err(failed)?)?;
     let file = File::open(path).map_err(failed)?;
-    of_a_file(&file.metadata().map_err(failed)?)?;
-    let mut bytes = Vec::new();
+    let metadata = file.metadata().map_err(failed)?;
+    of_a_file(&metadata)?;
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len().min(limit)).unwrap_or_default() + 1);
     // One byte more than allowed tells what is too long, however long the file said it was.
     file.take(limit + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > limit {

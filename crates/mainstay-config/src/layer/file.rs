@@ -1,5 +1,6 @@
 //! Configuration files by name, in the format that the end of their name says.
 
+use std::borrow::Cow;
 use std::fs;
 use std::path::PathBuf;
 
@@ -40,16 +41,21 @@ impl Folder {
 
     /// The same of a file that may be absent. A link to nothing is not absent.
     pub(crate) fn optional(&self, name: &str) -> Result<Option<Layer>, Problem> {
-        let files =
-            Format::ENDINGS.iter().map(|(ending, format)| (self.file(&format!("{name}.{ending}")), *format));
-        let found: Vec<_> = files.filter(|(path, _)| !disk::is_absent(path)).collect();
+        let mut path = self.file(name);
+        let mut found = Vec::new();
+        for (ending, format) in Format::ENDINGS {
+            path.set_extension(ending);
+            if !disk::is_absent(&path) {
+                found.push((path.clone(), format));
+            }
+        }
         let Some((path, format)) = one_of(found, |(path, _)| Origin::File(path.clone()))? else {
             return Ok(None);
         };
         let text = disk::text(&path, disk::FILE_LIMIT);
         let origin = Origin::File(path);
         let text = text.map_err(|reason| Problem::new(reason).at(&origin))?;
-        layer(origin, format, &text).map(Some)
+        layer(origin, format, text.into()).map(Some)
     }
 }
 
@@ -61,7 +67,7 @@ pub(crate) fn embedded(files: &[(&'static str, &'static str)], wanted: &str) -> 
     };
     let found = files.iter().filter_map(|(name, text)| Some((*name, *text, format(name)?))).collect();
     match one_of(found, |(name, ..)| Origin::Embedded(name))? {
-        Some((name, text, format)) => layer(Origin::Embedded(name), format, text),
+        Some((name, text, format)) => layer(Origin::Embedded(name), format, text.into()),
         None => Err(Problem::new(format!("there is no built-in {wanted}.toml"))),
     }
 }
@@ -77,9 +83,9 @@ fn one_of<T>(mut found: Vec<T>, origin: impl Fn(&T) -> Origin) -> Result<Option<
     Ok(found.pop())
 }
 
-fn layer(origin: Origin, format: Format, text: &str) -> Result<Layer, Problem> {
-    match Document::parse(format, text) {
-        Ok(Document { data, places }) => Ok(Layer { origin, data, places, text: Some(text.into()) }),
+fn layer(origin: Origin, format: Format, text: Cow<'static, str>) -> Result<Layer, Problem> {
+    match Document::parse(format, &text) {
+        Ok(Document { data, places }) => Ok(Layer { origin, data, places, text: Some(text) }),
         Err(error) => Err(Problem::of(Code::Syntax, error.message).at(&origin).place(error.place)),
     }
 }

@@ -44,7 +44,7 @@ impl Merged {
 
     /// What was merged, lowest first, as far as something higher has another value for one of its keys.
     pub(crate) fn overridden(&self) -> impl Iterator<Item = (&Group, Cow<'_, Dict>)> {
-        self.groups.iter().enumerate().filter_map(|(number, group)| {
+        self.lower().enumerate().filter_map(|(number, group)| {
             let is_own = |tag| self.group(tag) == Some(number);
             let tree = self.tree.as_dict()?;
             let layers = self.layers.get(group.0.clone())?;
@@ -53,6 +53,11 @@ impl Merged {
                 .any(|layer| is_beaten(&layer.data, tree, &is_own))
                 .then(|| (group, together(layers)))
         })
+    }
+
+    /// Every group but the highest, which nothing overrides.
+    fn lower(&self) -> impl Iterator<Item = &Group> {
+        self.groups.iter().take(self.groups.len().saturating_sub(1))
     }
 
     /// The layer of the group that has a value at this key or around it, unless that is the one in effect.
@@ -75,8 +80,11 @@ impl Merged {
 
     /// Whether somewhere one layer has a single value and another a table.
     pub(crate) fn mixes_values_and_tables(&self) -> bool {
-        let tree = self.tree.as_dict();
-        tree.is_some_and(|tree| self.layers.iter().any(|layer| mixes(&layer.data, tree)))
+        let highest = self.groups.last().map_or(0, |group| group.0.start);
+        // What the highest has beside something lower is found from there.
+        self.tree
+            .as_dict()
+            .is_some_and(|tree| self.layers[..highest].iter().any(|layer| mixes(&layer.data, tree)))
     }
 
     /// All layers, lowest first.

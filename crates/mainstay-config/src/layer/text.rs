@@ -53,11 +53,13 @@ pub(crate) fn variables(
         .iter()
         .filter(|(name, _)| name.as_encoded_bytes().starts_with(prefix.as_bytes()))
         .map(|(name, value)| {
-            let origin = Origin::Variable(name.to_string_lossy().into_owned());
-            let wrong = |what: &str| Problem::of(Code::Text, what).at(&origin);
+            let wrong = |what: &str| {
+                let origin = Origin::Variable(name.to_string_lossy().into_owned());
+                Problem::of(Code::Text, what).at(&origin)
+            };
             let name = name.to_str().ok_or_else(|| wrong("the variable's name is not UTF-8"))?;
             let value = value.to_str().ok_or_else(|| wrong("the variable's value is not UTF-8"))?;
-            variable(&name[prefix.len()..], value, origin, None, known)
+            variable(&name[prefix.len()..], value, Origin::Variable(name.to_owned()), None, known)
         })
         .collect()
 }
@@ -144,7 +146,7 @@ pub(crate) fn conflicts(sources: &[Vec<Assignment>]) -> Vec<Problem> {
     let mut sorted: Vec<(usize, &Assignment)> =
         numbered.flat_map(|(number, source)| source.iter().map(move |one| (number, one))).collect();
     // A key then stands before those that are inside it, with no others between.
-    sorted.sort_by(|(_, a), (_, b)| a.path.cmp(&b.path));
+    sorted.sort_unstable_by(|(_, a), (_, b)| a.path.cmp(&b.path));
     let mut problems = Vec::new();
     for (index, (source, one)) in sorted.iter().enumerate() {
         let inside = sorted[index + 1..].iter().take_while(|(_, other)| other.path.starts_with(&one.path));
