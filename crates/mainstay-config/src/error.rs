@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::loader::Profile;
 use crate::problem::Problem;
 use crate::report::{self, Style};
 
@@ -17,7 +18,7 @@ use crate::report::{self, Style};
 ///
 /// assert_eq!(
 ///     error.to_string(),
-///     "the configuration of orders is not valid: 2 problems (profile development)\n\n \
+///     "the configuration of orders is not valid: 2 problems (profile development, by default)\n\n \
 ///       1. MC005 port: expected u16, found text\n    \
 ///          --> ORDERS__PORT\n \
 ///       2. MC007 name: required, and no source sets it\n    \
@@ -33,7 +34,7 @@ use crate::report::{self, Style};
 #[derive(Debug)]
 pub struct ConfigError {
     pub(crate) app: String,
-    pub(crate) profile: Option<String>,
+    pub(crate) profile: Option<Profile>,
     pub(crate) problems: Vec<Problem>,
     pub(crate) notes: Vec<String>,
     pub(crate) sources: Vec<String>,
@@ -58,13 +59,14 @@ impl ConfigError {
     /// The report as one JSON object, in one line:
     ///
     /// ```json
-    /// {"app": "orders", "profile": "production", "problems": [{"code": "MC005", "severity": "error",
+    /// {"app": "orders", "profile": "production", "profile_from": "ORDERS_PROFILE", "problems": [{"code": "MC005", "severity": "error",
     ///   "key": "port", "message": "expected u16, found text",
     ///   "source": {"kind": "variable", "variable": "ORDERS__PORT"}, "sources": [], "help": []}], "notes": []}
     /// ```
     ///
     /// A file's source is `{"kind": "file", "file": "config/default.toml", "line": 3, "column": 8}`; `kind` is also
     /// `embedded` or `argument`, or `other` with a `name`. What has more than one source lists them all in `sources`.
+    /// `profile_from` is `null` where nothing named the profile.
     pub fn to_json(&self) -> String {
         report::json(self)
     }

@@ -28,6 +28,7 @@ mod shadow;
 mod values;
 
 use self::check::Checked;
+pub(crate) use self::profile::Profile;
 #[cfg(feature = "reload")]
 pub(crate) use self::values::Digests;
 
@@ -232,7 +233,8 @@ impl Loader {
         let environment = self.environment.clone().unwrap_or_else(|| env::vars_os().collect());
         let mut problems = Vec::new();
         let profile = read::keep(self.choose_profile(&environment), &mut problems);
-        let mut layers = self.read(profile.as_deref(), &environment, &shape::known::<T>, &mut problems);
+        let name = profile.as_ref().map(|profile| profile.name.as_str());
+        let mut layers = self.read(name, &environment, &shape::known::<T>, &mut problems);
         let prefix = self.prefix();
         let links = links::among(&environment, &format!("{prefix}_"));
         if !links.is_empty() {
@@ -241,12 +243,12 @@ impl Loader {
         }
         let merged = Merged::new(layers);
         let Checked { settings, notes, outline } =
-            self.check::<T>(&merged, profile.as_deref(), &environment, &mut problems);
+            self.check::<T>(&merged, name, &environment, &mut problems);
         problems.sort_by_cached_key(|problem| (problem.is_warning(), problem.order()));
         match (settings, profile) {
             (Some(settings), Some(profile)) if problems.iter().all(Problem::is_warning) => {
                 let trail = Trail::new(merged.into_layers(), &outline, &problems);
-                Ok(Loaded { settings, profile, trail, warnings: problems })
+                Ok(Loaded { settings, profile: profile.name, trail, warnings: problems })
             }
             (_, profile) => {
                 let sources = merged.layers().iter().map(|layer| layer.origin.to_string()).collect();

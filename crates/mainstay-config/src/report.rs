@@ -52,7 +52,8 @@ pub(crate) fn text(error: &ConfigError, style: Style) -> String {
     let head = format!("the configuration of {} is not valid", error.app);
     let mut shown = format!("{}: {counts}", style.paint(RED, &head));
     if let Some(profile) = &error.profile {
-        push(&mut shown, &format!(" (profile {profile})"));
+        let from = profile.named_by.as_ref().map_or("by default".to_owned(), |by| format!("from {by}"));
+        push(&mut shown, &format!(" (profile {}, {from})", profile.name));
     }
     push(&mut shown, "\n");
     for (number, problem) in (1..).zip(error.problems.iter().take(SHOWN)) {

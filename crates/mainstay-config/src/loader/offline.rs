@@ -5,8 +5,8 @@ use std::fmt;
 use garde::Validate;
 use serde::de::DeserializeOwned;
 
-use super::Loader;
 use super::check::Checked;
+use super::{Loader, Profile};
 use crate::boot::Boot;
 use crate::code::Code;
 use crate::error::ConfigError;
@@ -98,7 +98,9 @@ impl Loader {
         let result = if problems.iter().all(Problem::is_warning) {
             Ok(())
         } else {
-            let (app, profile) = (self.app.clone(), Some(profile.clone()));
+            let app = self.app.clone();
+            let named_by = Some("the check of all profiles".to_owned());
+            let profile = Some(Profile { name: profile.clone(), named_by });
             Err(ConfigError { app, profile, problems, notes, sources })
         };
         ProfileCheck { profile, supplied, result }

@@ -15,11 +15,21 @@ pub(super) fn assert_names(names: &[&str]) {
     }
 }
 
+/// The profile in force.
+#[derive(Clone, Debug)]
+pub(crate) struct Profile {
+    pub(crate) name: String,
+    /// What named it: a variable or an argument. `None` where nothing did, and the first declared one is in force.
+    pub(crate) named_by: Option<String>,
+}
+
 /// The first declared profile, or the named one if it is declared; `named` comes with what named it.
-pub(super) fn choose(declared: &[String], named: Option<(String, String)>) -> Result<String, Problem> {
-    let Some((name, named_by)) = named else { return Ok(declared[0].clone()) };
+pub(super) fn choose(declared: &[String], named: Option<(String, String)>) -> Result<Profile, Problem> {
+    let Some((name, named_by)) = named else {
+        return Ok(Profile { name: declared[0].clone(), named_by: None });
+    };
     if declared.contains(&name) {
-        return Ok(name);
+        return Ok(Profile { name, named_by: Some(named_by) });
     }
     let known = || declared.iter().map(String::as_str);
     let meant = closest(&name, known()).map(|meant| format!("did you mean `{meant}`?"));

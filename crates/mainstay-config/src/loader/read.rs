@@ -3,7 +3,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use super::{Loader, profile};
+use super::Loader;
+use super::profile::{self, Profile};
 use crate::code::Code;
 use crate::layer::{self, Assignment, Folder, Layer, Secrets};
 use crate::problem::Problem;
@@ -12,7 +13,7 @@ use crate::shape::Asked;
 type Text = Result<Assignment, Problem>;
 
 impl Loader {
-    pub(super) fn choose_profile(&self, environment: &[(OsString, OsString)]) -> Result<String, Problem> {
+    pub(super) fn choose_profile(&self, environment: &[(OsString, OsString)]) -> Result<Profile, Problem> {
         let own = format!("{}_PROFILE", self.prefix());
         let named = match &self.profile {
             Some(name) => Some((name.clone(), "--profile".to_owned())),

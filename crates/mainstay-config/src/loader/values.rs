@@ -33,7 +33,8 @@ impl Loader {
         let environment = self.environment.as_deref().unwrap_or_default();
         let mut problems = Vec::new();
         let profile = self.choose_profile(environment).ok();
-        let layers = self.read(profile.as_deref(), environment, &shape::known::<T>, &mut problems);
+        let profile = profile.as_ref().map(|profile| profile.name.as_str());
+        let layers = self.read(profile, environment, &shape::known::<T>, &mut problems);
         let merged = Merged::new(layers);
         let digest = |value: &Value| {
             let mut state = hasher.build_hasher();

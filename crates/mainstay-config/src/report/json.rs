@@ -7,9 +7,11 @@ use crate::layer::Origin;
 use crate::problem::{Problem, Spot};
 
 pub(crate) fn json(error: &ConfigError) -> String {
+    let named_by = error.profile.as_ref().and_then(|profile| profile.named_by.as_deref());
     object(&[
         ("app", string(&error.app)),
-        ("profile", error.profile.as_deref().map_or_else(null, string)),
+        ("profile", error.profile.as_ref().map_or_else(null, |profile| string(&profile.name))),
+        ("profile_from", named_by.map_or_else(null, string)),
         ("problems", list(error.problems.iter().map(problem))),
         ("notes", list(error.notes.iter().map(|note| string(note)))),
     ])

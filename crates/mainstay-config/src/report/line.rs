@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use figment::value::Value;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -28,21 +29,27 @@ const TELLING: [&str; 14] = [
 ];
 const LONGEST: usize = 100;
 
-/// The line with the value at this key, up to the value's end. `None` when the value is secret or may be one, when it
-/// is not a plain value on a line of its own, and when the file is not TOML.
+/// The line with the value at this key, up to the value's end. `None` when the value is secret or may be one, and when
+/// it is not a plain value on a line of its own. Of lists in JSON and YAML the items' places are not known.
 pub(crate) fn line(layer: &Layer, path: &[String], outline: &Outline) -> Option<Line> {
     let whole = path.iter().position(|level| level.starts_with('[')).unwrap_or(path.len());
     let is_item_of_item = path.len() > whole + 1;
     if is_item_of_item || outline.is_secret(&path[..whole]) || path.iter().any(|level| is_telling(level)) {
         return None;
     }
-    let text = layer.text.as_deref()?;
+    let text = layer.text.as_deref()?.trim_start_matches('\u{feff}');
     let (number, _) = layer.place(path)?;
     if layer.values_on_line(number) != 1 {
         return None;
     }
-    let document = DeTable::parse(text).ok()?;
-    let Span { value: Range { start, end }, is_plain, .. } = find(document.get_ref(), path)?;
+    let (Range { start, end }, is_plain) = match DeTable::parse(text) {
+        Ok(document) => {
+            let span = find(document.get_ref(), path)?;
+            (span.value, span.is_plain)
+        }
+        // What was read and is not TOML is JSON or YAML, whose readers know only where a value begins.
+        Err(_) => (scalar_at(text, layer.value(path)?, layer.place(path)?)?, true),
+    };
     let line_start = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
     let (before, marked) = (&text[line_start..start], &text[start..end]);
     let shown = &text[line_start..end];
@@ -60,6 +67,36 @@ pub(crate) fn line(layer: &Layer, path: &[String], outline: &Outline) -> Option<
     })
 }
 
+/// The value of JSON or YAML that begins at this place, where it is a single one that ends on its line.
+fn scalar_at(text: &str, value: &Value, (line, column): Place) -> Option<Range<usize>> {
+    if matches!(value, Value::Dict(..) | Value::Array(..)) {
+        return None;
+    }
+    let text_line = text.split_inclusive('\n').nth(line - 1)?;
+    let before: usize = text_line.chars().take(column - 1).map(char::len_utf8).sum();
+    let line_start: usize = text.split_inclusive('\n').take(line - 1).map(str::len).sum();
+    let rest = text_line[before..].trim_end();
+    let length = match rest.chars().next()? {
+        quote @ ('"' | '\'') => {
+            let mut is_escaped = false;
+            let end = rest[1..].find(|character| {
+                let ends = character == quote && !is_escaped;
+                is_escaped = character == '\\' && quote == '"' && !is_escaped;
+                ends
+            });
+            end? + 2
+        }
+        // A block of lines, an anchor, an alias, a tag: not what stands there.
+        '|' | '>' | '&' | '*' | '!' | '{' | '[' => return None,
+        _ => rest.find([',', '}', ']']).into_iter().chain(rest.find(" #")).min().unwrap_or(rest.len()),
+    };
+    let marked = rest[..length].trim_end();
+    // A value of several lines is not what stands on its first one.
+    let is_whole = rest.starts_with(['"', '\'']) || value.as_str().is_none_or(|value| value == marked);
+    let start = line_start + before;
+    is_whole.then(|| start..start + marked.len())
+}
+
 /// Where the key itself begins.
 pub(crate) fn key_place(layer: &Layer, path: &[String]) -> Option<Place> {
     place_in_text(layer, path, |span| span.key.start).or_else(|| layer.place(path))
@@ -74,7 +111,7 @@ pub(crate) fn value_place(layer: &Layer, path: &[String]) -> Option<Place> {
 }
 
 fn place_in_text(layer: &Layer, path: &[String], of: impl Fn(&Span) -> usize) -> Option<Place> {
-    let text = layer.text.as_deref()?;
+    let text = layer.text.as_deref()?.trim_start_matches('\u{feff}');
     let document = DeTable::parse(text).ok()?;
     let start = of(&find(document.get_ref(), path)?);
     let line_start = text[..start].rfind('\n').map_or(0, |newline| newline + 1);

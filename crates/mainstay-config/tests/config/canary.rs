@@ -178,7 +178,7 @@ fn words_of_a_type_or_rule_that_quote_the_value_are_withheld() {
     check::<WithRule>(given());
     check::<WithNumber>(given());
     insta::assert_snapshot!(given().load::<WithQuoting>().unwrap_err(), @"
-    the configuration of orders is not valid: 1 problem (profile development)
+    the configuration of orders is not valid: 1 problem (profile development, by default)
 
      1. MC005 value: not accepted (the reason is withheld, as it repeats the value)
         --> ORDERS__VALUE
@@ -189,7 +189,7 @@ fn words_of_a_type_or_rule_that_quote_the_value_are_withheld() {
     read, lowest first: ORDERS__VALUE
     ");
     insta::assert_snapshot!(given().load::<WithRule>().unwrap_err(), @"
-    the configuration of orders is not valid: 1 problem (profile development)
+    the configuration of orders is not valid: 1 problem (profile development, by default)
 
      1. MC012 value: not accepted (the reason is withheld, as it repeats the value)
         --> ORDERS__VALUE
@@ -197,7 +197,7 @@ fn words_of_a_type_or_rule_that_quote_the_value_are_withheld() {
     read, lowest first: ORDERS__VALUE
     ");
     insta::assert_snapshot!(given().load::<WithNumber>().unwrap_err(), @"
-    the configuration of orders is not valid: 1 problem (profile development)
+    the configuration of orders is not valid: 1 problem (profile development, by default)
 
      1. MC005 value: expected u16, found [redacted]
         --> ORDERS__VALUE

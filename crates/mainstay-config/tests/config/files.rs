@@ -68,7 +68,7 @@ fn all_unreadable_files_and_variables_are_reported_at_once() {
         .set("no-assignment")
         .set("a..b=1");
     insta::assert_snapshot!(report(loader, &folder), @"
-    the configuration of orders is not valid: 8 problems (profile development)
+    the configuration of orders is not valid: 8 problems (profile development, by default)
 
      1. MC004 --set number 1 is not of the form key.path=value
      2. MC004 --set number 2 has an empty level in its key
@@ -102,7 +102,7 @@ fn a_named_folder_has_to_be_one() {
         error.to_string().replace(&*folder.path().to_string_lossy(), "config")
     };
     insta::assert_snapshot!(check("nowhere"), @"
-        the configuration of orders is not valid: 1 problem (profile development)
+        the configuration of orders is not valid: 1 problem (profile development, by default)
 
          1. MC001 the configuration folder does not exist
             --> config/nowhere from ORDERS_CONFIG_DIR
@@ -110,7 +110,7 @@ fn a_named_folder_has_to_be_one() {
         note: missing values are not listed, as they may be in what could not be read: config/nowhere from ORDERS_CONFIG_DIR
         ");
     insta::assert_snapshot!(check("file"), @"
-    the configuration of orders is not valid: 1 problem (profile development)
+    the configuration of orders is not valid: 1 problem (profile development, by default)
 
      1. MC001 the configuration folder is not a folder
         --> config/file from ORDERS_CONFIG_DIR

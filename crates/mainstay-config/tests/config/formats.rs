@@ -42,6 +42,40 @@ fn mistakes_in_json_have_their_place() {
 }
 
 #[test]
+fn the_line_of_a_mistake_is_shown_in_every_format() {
+    let json = "\u{feff}{\"server\": {\"listen\": \"127.0.0.1:80\"},\n \"limits\": {\n  \"connections\": \"a\\\"b\"\n}}";
+    let folder = folder(&[("default.json", json), ("development.toml", "")]);
+    let report = |folder: &tempfile::TempDir| {
+        let report = load(loader().directory(Some(folder.path().to_owned()))).unwrap_err().to_string();
+        report.lines().filter(|line| line.contains(" | ")).collect::<Vec<_>>().join("\n")
+    };
+    insta::assert_snapshot!(report(&folder), @r#"
+    3 |   "connections": "a\"b"
+      |                  ^^^^^^
+    "#);
+    for (value, shown) in [("-1 # no", "-1"), ("hunter2hunter2hunter2", "hunter2hunter2hunter2")] {
+        let text = format!("server: {{listen: \"127.0.0.1:80\"}}\nlimits:\n  connections: {value}\n");
+        fs::remove_file(folder.path().join("default.json")).ok();
+        fs::write(folder.path().join("default.yaml"), text).unwrap();
+        if cfg!(feature = "yaml") {
+            assert!(
+                report(&folder).starts_with(&format!("   3 |   connections: {shown}\n")),
+                "{}",
+                report(&folder)
+            );
+        }
+    }
+    // What goes on over several lines is not shown, nor a table or a list.
+    for value in ["|\n    many\n    lines", "{a: 1}", "[1]"] {
+        let text = format!("server: {{listen: \"127.0.0.1:80\"}}\nlimits:\n  connections: {value}\n");
+        fs::write(folder.path().join("default.yaml"), text).unwrap();
+        if cfg!(feature = "yaml") {
+            assert_eq!(report(&folder), "");
+        }
+    }
+}
+
+#[test]
 fn two_files_for_one_layer_are_a_problem() {
     let folder = folder(&[
         ("default.toml", MINIMAL),

@@ -78,7 +78,7 @@ fn what_is_neither_is_missing() {
     insta::assert_snapshot!(report(DEFAULT, "", &[]), @"
     not valid
     development: valid
-    production: the configuration of orders is not valid: 1 problem (profile production)
+    production: the configuration of orders is not valid: 1 problem (profile production, from the check of all profiles)
 
      1. MC007 payment.url: required, and no source sets it
         looked in: ORDERS__PAYMENT__URL, built-in production.toml, built-in default.toml

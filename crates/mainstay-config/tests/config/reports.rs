@@ -10,7 +10,7 @@ fn a_missing_value_says_where_to_set_it() {
     let folder = folder(&[("default.toml", ""), ("production.toml", "[server]\nname = 'x'")]);
     let loader = loader().profile(Some("production".to_owned()));
     insta::assert_snapshot!(report(loader, &folder), @"
-    the configuration of orders is not valid: 1 problem (profile production)
+    the configuration of orders is not valid: 1 problem (profile production, from --profile)
 
      1. MC007 server.listen: required, and no source sets it
         looked in: ORDERS__SERVER__LISTEN, config/production.toml, config/default.toml
@@ -23,7 +23,7 @@ fn a_missing_value_says_where_to_set_it() {
 #[test]
 fn a_missing_value_without_files_names_the_variable() {
     insta::assert_snapshot!(load(loader()).unwrap_err(), @"
-    the configuration of orders is not valid: 1 problem (profile development)
+    the configuration of orders is not valid: 1 problem (profile development, by default)
 
      1. MC007 server.listen: required, and no source sets it
         looked in: ORDERS__SERVER__LISTEN
@@ -35,7 +35,7 @@ fn a_missing_value_without_files_names_the_variable() {
 fn a_value_of_the_wrong_type_names_its_exact_source() {
     let folder = folder(&[("default.toml", FULL), ("development.toml", "\n[limits]\nconnections = 'many'")]);
     insta::assert_snapshot!(report(loader(), &folder), @"
-    the configuration of orders is not valid: 3 problems (profile development)
+    the configuration of orders is not valid: 3 problems (profile development, by default)
 
      1. MC012 limits.share: greater than 1
         --> config/default.toml:6:9
@@ -54,7 +54,7 @@ fn a_value_of_the_wrong_type_names_its_exact_source() {
     ");
     let variable = loader().environment([("ORDERS__LIMITS__CONNECTIONS", "-7")]);
     insta::assert_snapshot!(report(variable, &folder), @"
-    the configuration of orders is not valid: 3 problems, 1 warning (profile development)
+    the configuration of orders is not valid: 3 problems, 1 warning (profile development, by default)
 
      1. MC012 limits.share: greater than 1
         --> config/default.toml:6:9
@@ -75,7 +75,7 @@ fn a_value_of_the_wrong_type_names_its_exact_source() {
     ");
     let argument = loader().set("limits.connections=").set("server.listen=80");
     insta::assert_snapshot!(report(argument, &folder), @"
-    the configuration of orders is not valid: 4 problems, 1 warning (profile development)
+    the configuration of orders is not valid: 4 problems, 1 warning (profile development, by default)
 
      1. MC012 limits.share: greater than 1
         --> config/default.toml:6:9
@@ -102,7 +102,7 @@ fn a_value_of_the_wrong_type_names_its_exact_source() {
 fn a_value_that_the_types_own_parser_refuses_gets_its_words() {
     let variable = loader().environment([("ORDERS__SERVER__LISTEN", "localhost:80")]);
     insta::assert_snapshot!(load(variable).unwrap_err(), @"
-    the configuration of orders is not valid: 1 problem (profile development)
+    the configuration of orders is not valid: 1 problem (profile development, by default)
 
      1. MC005 server.listen: invalid socket address syntax
         --> ORDERS__SERVER__LISTEN
@@ -115,7 +115,7 @@ fn a_value_that_the_types_own_parser_refuses_gets_its_words() {
 fn an_unknown_key_gets_a_suggestion() {
     let folder = folder(&[("default.toml", MINIMAL), ("development.toml", "[server]\nlistn = 'x'")]);
     insta::assert_snapshot!(report(loader(), &folder), @"
-    the configuration of orders is not valid: 1 problem (profile development)
+    the configuration of orders is not valid: 1 problem (profile development, by default)
 
      1. MC008 server.listn: unknown key
         --> config/development.toml:2:1
@@ -127,7 +127,7 @@ fn an_unknown_key_gets_a_suggestion() {
         .environment([("ORDERS__TELEMETRY__LEVEL", "x")])
         .embedded(&[("default.toml", MINIMAL), ("development.toml", "")]);
     insta::assert_snapshot!(load(variable).unwrap_err(), @"
-    the configuration of orders is not valid: 1 problem (profile development)
+    the configuration of orders is not valid: 1 problem (profile development, by default)
 
      1. MC009 telemetry: the variable names a key that does not exist
         --> ORDERS__TELEMETRY__LEVEL
@@ -142,7 +142,7 @@ fn all_broken_rules_are_reported_at_once() {
     let folder = folder(&[("default.toml", FULL), ("development.toml", "")]);
     let loader = loader().environment([("ORDERS__SERVER__NAME", "")]);
     insta::assert_snapshot!(report(loader, &folder), @"
-    the configuration of orders is not valid: 4 problems (profile development)
+    the configuration of orders is not valid: 4 problems (profile development, by default)
 
      1. MC012 limits.connections: greater than 10000
         --> config/default.toml:5:15
@@ -172,7 +172,7 @@ fn a_default_that_breaks_a_rule_is_called_one() {
         size: u16,
     }
     insta::assert_snapshot!(loader().load::<Sized>().unwrap_err(), @"
-    the configuration of orders is not valid: 1 problem (profile development)
+    the configuration of orders is not valid: 1 problem (profile development, by default)
 
      1. MC012 size: lower than 1
         --> a default, as no source sets it
@@ -189,7 +189,7 @@ fn a_renamed_key_finds_its_source() {
     }
     let loader = loader().embedded(&[("default.toml", "most-of-them = 4"), ("development.toml", "")]);
     insta::assert_snapshot!(loader.load::<Renamed>().unwrap_err(), @"
-    the configuration of orders is not valid: 1 problem (profile development)
+    the configuration of orders is not valid: 1 problem (profile development, by default)
 
      1. MC012 most-of-them: greater than 3
         --> built-in default.toml:1:16

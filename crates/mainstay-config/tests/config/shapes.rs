@@ -183,7 +183,7 @@ fn a_duration_is_read_as_humantime_writes_it() {
 fn missing_values_are_not_claimed_when_a_file_could_not_be_read() {
     let error = with("port = ").environment([("ORDERS__PORT", "x")]).load::<All<u8>>().unwrap_err();
     insta::assert_snapshot!(error, @"
-    the configuration of orders is not valid: 2 problems (profile development)
+    the configuration of orders is not valid: 2 problems (profile development, by default)
 
      1. MC002 string values must be quoted, expected literal string
         --> built-in default.toml:1:8

@@ -1,6 +1,7 @@
 //! One run finds everything.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use mainstay_config::{Boot, ConfigError, Guard, Loader, Secret, Style};
@@ -27,6 +28,7 @@ struct Shop {
     #[serde(default)]
     debug: bool,
     #[garde(skip)]
+    #[serde(with = "humantime_serde")]
     timeout: Duration,
 }
 
@@ -52,6 +54,9 @@ struct Server {
     #[garde(skip)]
     #[serde(default)]
     tls: bool,
+    #[garde(skip)]
+    #[serde(default)]
+    workers: u8,
 }
 
 #[derive(Debug, serde::Deserialize, garde::Validate)]
@@ -93,7 +98,6 @@ fn not_memory_in_production(store: &Store, boot: &Boot) -> garde::Result {
 const DEFAULT: &str = "\
 store = 'memory'
 payments = 'http://pay.example/'
-timeout = { secs = 1, nanos = 0 }
 
 [server]
 listen = '127.0.0.1:80'
@@ -124,14 +128,17 @@ pool = 'many'
 passwrd = 'hunter2'
 ";
 
-fn loader() -> Loader {
+fn loader(folder: &Path) -> Loader {
     Loader::new("orders")
         .profile(Some("production".to_owned()))
         .guard(Guard::secret(["session.key"]))
         .guard(Guard::off(["debug"]))
         .guard(Guard::encrypted(["payments"]))
         .guard(Guard::given(["session.lifetime"]))
+        .directory(Some(folder.to_owned()))
         .environment([
+            ("ORDERS__SERVER__WORKERS", "7"),
+            ("ORDERS__SERVER__WORKERS_FILE", folder.join("workers").to_str().expect("a plain name")),
             ("ORDERS__DB__REGION__ZONE", "eu"),
             ("ORDERS__DB__PIN", "hunter2"),
             ("ORDERS__DEBUG", "yes"),
@@ -146,8 +153,8 @@ fn loader() -> Loader {
 }
 
 fn error() -> (ConfigError, String) {
-    let folder = folder(&[("default.toml", DEFAULT), ("production.toml", PRODUCTION)]);
-    let error = loader().directory(Some(folder.path().to_owned())).load::<Shop>().expect_err("a report");
+    let folder = folder(&[("default.toml", DEFAULT), ("production.toml", PRODUCTION), ("workers", "8")]);
+    let error = loader(folder.path()).load::<Shop>().expect_err("a report");
     let place = folder.path().to_string_lossy().into_owned();
     (error, place)
 }
@@ -156,23 +163,23 @@ fn error() -> (ConfigError, String) {
 fn every_kind_of_mistake_is_found_in_one_run() {
     let (error, place) = error();
     insta::assert_snapshot!(error.to_string().replace(&place, "config"), @"
-    the configuration of orders is not valid: 18 problems, 3 warnings (profile production)
+    the configuration of orders is not valid: 20 problems, 3 warnings (profile production, from --profile)
 
      1. MC013 payments: a plain http URL; refused in production
         --> config/default.toml:2:12
      2. MC011 db.region: cannot be a single value and have keys of its own
-        --> config/default.toml:13:10 and ORDERS__DB__REGION__ZONE
+        --> config/default.toml:12:10 and ORDERS__DB__REGION__ZONE
      3. MC013 session.key: a value that is known to everybody; refused in production
-        --> config/default.toml:16:7
+        --> config/default.toml:15:7
      4. MC013 session.lifetime: still the default; refused in production
-        --> config/default.toml:17:12
+        --> config/default.toml:16:12
      5. MC006 store: expected one of `memory`, `files`, found other text
         --> config/production.toml:1:9
        1 | store = 'flies'
          |         ^^^^^^^
         help: did you mean `files`?
      6. MC010 server.name: given in different case, as `Name`, `name`
-        --> config/production.toml:4:1 and config/default.toml:8:1 and config/production.toml:6:1
+        --> config/production.toml:4:1 and config/default.toml:7:1 and config/production.toml:6:1
         help: only `name` is read
      7. MC012 server.connections: greater than 10000
         --> config/production.toml:5:15
@@ -201,27 +208,32 @@ fn every_kind_of_mistake_is_found_in_one_run() {
         --> ORDERS__SERVER__PORT
     15. MC010 server.tls: set twice, and the order of variables says nothing
         --> ORDERS__SERVER__TLS and ORDERS__SERVER__tls
-    16. MC009 sesion: the variable names a key that does not exist
+    16. MC010 server.workers: set by its value and by a file that holds it: one of the two has to go
+        --> ORDERS__SERVER__WORKERS and ORDERS__SERVER__WORKERS_FILE
+    17. MC009 sesion: the variable names a key that does not exist
         --> ORDERS__SESION__KEY
         help: did you mean ORDERS__SESSION__KEY?
-    17. MC009 session.lifetme: the variable names a key that does not exist
+    18. MC009 session.lifetme: the variable names a key that does not exist
         --> ORDERS__SESSION__LIFETME
         help: did you mean ORDERS__SESSION__LIFETIME?
-    18. MC007 db.url: required, and no source sets it
+    19. MC007 db.url: required, and no source sets it
         looked in: ORDERS__DB__URL, config/production.toml, config/default.toml
         help: set ORDERS__DB__URL, or `db.url` in config/production.toml
-    19. MC014 warning: server.port: overridden, and wrong all the same: expected u16, found text
-        --> config/default.toml:7:8
-       7 | port = 'eighty'
+    20. MC007 timeout: required, and no source sets it
+        looked in: ORDERS__TIMEOUT, config/production.toml, config/default.toml
+        help: set ORDERS__TIMEOUT, or `timeout` in config/production.toml
+    21. MC014 warning: server.port: overridden, and wrong all the same: expected u16, found text
+        --> config/default.toml:6:8
+       6 | port = 'eighty'
          |        ^^^^^^^^
-    20. MC015 warning: injected by Kubernetes for a Service, and not read
+    22. MC015 warning: injected by Kubernetes for a Service, and not read
         --> ORDERS_PORT
         help: set `enableServiceLinks: false` in the pod's specification
-    21. MC015 warning: injected by Kubernetes for a Service, and not read
+    23. MC015 warning: injected by Kubernetes for a Service, and not read
         --> ORDERS_SERVICE_HOST
         help: set `enableServiceLinks: false` in the pod's specification
 
-    read, lowest first: config/default.toml, config/production.toml, ORDERS__DB__REGION__ZONE, ORDERS__DB__PIN, ORDERS__DEBUG, ORDERS__SESION__KEY, ORDERS__SERVER__PORT, ORDERS__SERVER__TLS, ORDERS__SERVER__tls, ORDERS__SESSION__LIFETME
+    read, lowest first: config/default.toml, config/production.toml, ORDERS__SERVER__WORKERS, config/workers from ORDERS__SERVER__WORKERS_FILE, ORDERS__DB__REGION__ZONE, ORDERS__DB__PIN, ORDERS__DEBUG, ORDERS__SESION__KEY, ORDERS__SERVER__PORT, ORDERS__SERVER__TLS, ORDERS__SERVER__tls, ORDERS__SESSION__LIFETME
     ");
 }
 

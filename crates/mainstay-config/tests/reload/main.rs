@@ -91,7 +91,7 @@ fn what_is_not_valid_is_refused_and_told_once() {
     write(&folder, "default.toml", "size = 2");
     assert_eq!(swapped(&live).generation, 1);
     let told: Vec<_> = told.try_iter().map(|text| text.lines().next().unwrap().to_owned()).collect();
-    let refused = "the settings in force stay: the configuration of orders is not valid: 1 problem (profile development)";
+    let refused = "the settings in force stay: the configuration of orders is not valid: 1 problem (profile development, by default)";
     assert_eq!(
         told,
         [

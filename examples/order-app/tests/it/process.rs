@@ -139,7 +139,7 @@ fn the_settings_are_shown_with_their_sources_and_without_secrets() {
     assert!(shown.contains(r#"server.listen = "127.0.0.1:0"  # ORDERS__SERVER__LISTEN"#), "{shown}");
     assert!(shown.contains(r#"payment.api_key = "[redacted]"  # --set payment.api_key"#), "{shown}");
     assert!(!shown.contains("hunter2"), "{shown}");
-    assert_eq!(run(&["config", "check"]).1, "the configuration is valid (profile development)\n");
+    assert_eq!(run(&["config", "check"]).1, "the configuration is valid (profile development, by default)\n");
 }
 
 #[test]
