@@ -11,7 +11,8 @@ use crate::Loader;
 pub(super) fn toml(loader: &Loader, schema: &Map<String, Value>) -> String {
     let mut text = format!(
         "# Every setting of {}. A line whose `#` stands directly before a key shows the default: take the `#` away to\n\
-         # change it. A required key has no value here. The name in capitals is the variable that sets the key too.\n",
+         # change it. A required key has no value here. The name in capitals is the variable that sets the key too; with\n\
+         # `_FILE` behind it, it names a file that holds the value, which is the better place for a secret.\n",
         loader.name()
     );
     table(&mut text, loader, &Table::root(schema), "");
@@ -22,7 +23,8 @@ pub(super) fn toml(loader: &Loader, schema: &Map<String, Value>) -> String {
 pub(super) fn env(loader: &Loader, schema: &Map<String, Value>) -> String {
     let mut text = format!(
         "# Every variable of {}. A line whose `#` stands directly before a name shows the default: take the `#` away to\n\
-         # change it. A required variable has no value here, unless a file sets the key.\n",
+         # change it. A required variable has no value here, unless a file sets the key. With `_FILE` behind its name, a\n\
+         # variable names a file that holds the value, which is the better place for a secret.\n",
         loader.name()
     );
     for key in Table::root(schema).all() {
@@ -37,6 +39,9 @@ pub(super) fn env(loader: &Loader, schema: &Map<String, Value>) -> String {
             &facts(key, is_unsaid.then(|| "has a default that cannot be said here".to_owned())),
         );
         line(&mut text, &format!("#{name}={}", value.unwrap_or_default()));
+        if key.is_secret && !key.is_map {
+            line(&mut text, &format!("#{name}_FILE="));
+        }
     }
     text
 }

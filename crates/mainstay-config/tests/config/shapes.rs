@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bytesize::ByteSize;
 use mainstay_config::Loader;
 use serde::de::DeserializeOwned;
 
@@ -177,6 +178,46 @@ fn a_duration_is_read_as_humantime_writes_it() {
     MC005 port: expected u16, found text (built-in default.toml:1:8)
     MC007 shape: required, and no source sets it
     ");
+}
+
+#[test]
+fn byte_sizes_and_big_integers_are_read_from_files_and_variables_alike() {
+    let from_variable = |value: &'static str| {
+        let given = [("ORDERS__SHAPE", value)];
+        with("port = 1\nname = ''")
+            .environment(given)
+            .load::<All<ByteSize>>()
+            .map(|loaded| loaded.settings.shape)
+    };
+    for (file, variable, size) in [
+        ("'64 KiB'", "64 KiB", ByteSize::kib(64)),
+        ("'1.5GB'", "1.5GB", ByteSize::mb(1_500)),
+        ("512", "512", ByteSize(512)),
+    ] {
+        let text = format!("port = 1\nname = ''\nshape = {file}").leak();
+        assert_eq!(shape::<ByteSize>(text), Ok(size));
+        assert_eq!(from_variable(variable).unwrap(), size);
+    }
+    insta::assert_snapshot!(shape::<ByteSize>("port = ''\nname = ''\nshape = '64 lots'").unwrap_err(), @"
+    MC005 port: expected u16, found text (built-in default.toml:1:8)
+    MC005 shape: expected parsable string, found text that is not one (built-in default.toml:3:9)
+    ");
+    insta::assert_snapshot!(from_variable("lots").unwrap_err(), @"
+    the configuration of orders is not valid: 1 problem (profile development, by default)
+
+     1. MC005 shape: expected parsable string, found text that is not one
+        --> ORDERS__SHAPE
+
+    read, lowest first: built-in default.toml, built-in development.toml, ORDERS__SHAPE
+    ");
+
+    let biggest = "port = 1\nname = ''\nshape = 18446744073709551615";
+    assert_eq!(shape::<u64>(biggest), Ok(u64::MAX));
+    assert_eq!(shape::<u128>(biggest), Ok(u128::from(u64::MAX)));
+    assert_eq!(shape::<i128>("port = 1\nname = ''\nshape = -9223372036854775808"), Ok(i128::from(i64::MIN)));
+    let given = [("ORDERS__SHAPE", "340282366920938463463374607431768211455")];
+    let loaded = with("port = 1\nname = ''").environment(given).load::<All<u128>>();
+    assert_eq!(loaded.unwrap().settings.shape, u128::MAX);
 }
 
 #[test]
