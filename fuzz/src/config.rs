@@ -29,27 +29,43 @@ pub struct Sources {
 #[derive(Arbitrary, Debug)]
 pub struct Variables(Vec<Variable>);
 
+/// A `.env` file alone.
+#[derive(Arbitrary, Debug)]
+pub struct EnvFile {
+    lines: Vec<EnvLine>,
+    /// Not text, or no assignment.
+    ending: Vec<u8>,
+}
+
 /// Panics when these sources make the loader panic or tell the secret.
 pub fn check_loader(sources: &Sources) {
-    check(&sources.default.bytes(), &sources.development.bytes(), &sources.variables, &sources.arguments);
+    let files = [sources.default.bytes(), sources.development.bytes(), Vec::new()];
+    check(&files, &sources.variables, &sources.arguments);
 }
 
 /// Panics when these variables make the loader panic or tell the secret.
 pub fn check_variables(variables: &Variables) {
-    check(SOUND.as_bytes(), b"", &variables.0, &[]);
+    check(&[SOUND.into(), Vec::new(), Vec::new()], &variables.0, &[]);
+}
+
+/// Panics when this `.env` file makes the loader panic or tell the secret.
+pub fn check_env_file(file: &EnvFile) {
+    check(&[SOUND.into(), Vec::new(), file.bytes()], &[], &[]);
 }
 
 const SOUND: &str = "mode = 'fast'\n[server]\nlisten = '127.0.0.1:80'\n[db]\npassword = 'first-password'\n";
 
-fn check(default: &[u8], development: &[u8], variables: &[Variable], arguments: &[Argument]) {
+/// The files are `default.toml`, `development.toml` and `.env`.
+fn check(files: &[Vec<u8>; 3], variables: &[Variable], arguments: &[Argument]) {
     thread_local!(static FOLDER: OnceCell<TempDir> = const { OnceCell::new() });
     let folder = FOLDER
         .with(|folder| folder.get_or_init(|| TempDir::new().expect("a temporary folder")).path().to_owned());
-    fs::write(folder.join("default.toml"), default).expect("the file is ours");
-    fs::write(folder.join("development.toml"), development).expect("the file is ours");
+    for (name, bytes) in ["default.toml", "development.toml", ".env"].into_iter().zip(files) {
+        fs::write(folder.join(name), bytes).expect("the file is ours");
+    }
 
     // libFuzzer learns from comparisons what is searched for: inputs with that text in free places prove nothing.
-    let mut given = format!("{}\n{}", String::from_utf8_lossy(default), String::from_utf8_lossy(development));
+    let mut given = files.each_ref().map(|bytes| String::from_utf8_lossy(bytes).into_owned()).join("\n");
     for (name, value) in variables.iter().map(Variable::pair) {
         given = format!("{given}\n{}\n{}", name.to_string_lossy(), value.to_string_lossy());
     }
@@ -213,6 +229,14 @@ enum Line {
 }
 
 #[derive(Arbitrary, Debug)]
+enum EnvLine {
+    Value { exported: bool, key: Key, quotes: Quotes, value: Free },
+    Secret { exported: bool, key: SecretKey, quotes: Quotes },
+    Comment(String),
+    Raw(String),
+}
+
+#[derive(Arbitrary, Debug)]
 struct Variable {
     prefix: Prefix,
     key: Key,
@@ -333,6 +357,36 @@ impl File {
                 Line::Value(key, value) => writeln!(text, "{} = {}", key.toml(), value.toml()),
                 Line::Secret(key, quotes) => writeln!(text, "{} = {}", key.name(), quotes.around(SECRET)),
                 Line::Raw(raw) => writeln!(text, "{raw}"),
+            }
+            .expect("a text can grow");
+        }
+        [text.as_bytes(), &self.ending].concat()
+    }
+}
+
+// === impl EnvFile ===
+
+impl EnvFile {
+    fn bytes(&self) -> Vec<u8> {
+        let export = |exported: bool| if exported { "export " } else { "" };
+        let name = |key: &str| format!("FUZZ__{}", key.replace('.', "__").to_uppercase());
+        let mut text = String::new();
+        for line in &self.lines {
+            match line {
+                EnvLine::Value { exported, key, quotes, value } => {
+                    writeln!(
+                        text,
+                        "{}{}={}",
+                        export(*exported),
+                        name(&key.toml()),
+                        quotes.around(&value.text())
+                    )
+                }
+                EnvLine::Secret { exported, key, quotes } => {
+                    writeln!(text, "{}{}={}", export(*exported), name(key.name()), quotes.around(SECRET))
+                }
+                EnvLine::Comment(comment) => writeln!(text, "# {comment}"),
+                EnvLine::Raw(raw) => writeln!(text, "{raw}"),
             }
             .expect("a text can grow");
         }

@@ -4,6 +4,7 @@
 //!
 //! ```sh
 //! cargo +nightly fuzz run config_loader -- -max_total_time=300 -max_len=4096
+//! cargo +nightly fuzz run config_env_file -- -max_total_time=300 -max_len=4096
 //! cargo +nightly fuzz run config_variables -- -max_total_time=300 -max_len=4096
 //! ```
 //!
@@ -24,6 +25,7 @@ pub mod config;
 pub fn target(name: &str) -> Option<fn(&[u8])> {
     match name {
         "config_loader" => Some(|bytes| on(bytes, config::check_loader)),
+        "config_env_file" => Some(|bytes| on(bytes, config::check_env_file)),
         "config_variables" => Some(|bytes| on(bytes, config::check_variables)),
         _ => None,
     }
