@@ -34,7 +34,8 @@ use crate::report::{self, Style};
 #[derive(Debug)]
 pub struct ConfigError {
     pub(crate) app: String,
-    pub(crate) profile: Option<Profile>,
+    /// Behind a pointer: an error travels in many results.
+    pub(crate) profile: Option<Box<Profile>>,
     pub(crate) problems: Vec<Problem>,
     pub(crate) notes: Vec<String>,
     pub(crate) sources: Vec<String>,

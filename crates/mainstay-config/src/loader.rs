@@ -76,7 +76,7 @@ pub struct Loaded<T> {
     /// The profile that was in force.
     pub profile: String,
     pub(crate) trail: Trail,
-    warnings: Vec<Problem>,
+    pub(crate) warnings: Vec<Problem>,
 }
 
 /// Loads the settings of `app` in the usual way.
@@ -252,6 +252,7 @@ impl Loader {
             }
             (_, profile) => {
                 let sources = merged.layers().iter().map(|layer| layer.origin.to_string()).collect();
+                let profile = profile.map(Box::new);
                 Err(ConfigError { app: self.app, profile, problems, notes, sources })
             }
         }

@@ -65,7 +65,7 @@ use serde::de::DeserializeOwned;
 use self::decide::{Decision, Snapshot, decide};
 use self::stamp::{Stamp, consistent};
 use self::watch::Watch;
-use crate::{ConfigError, Loader, Setting};
+use crate::{ConfigError, Loader, Problem, Setting};
 
 mod decide;
 mod stamp;
@@ -113,6 +113,8 @@ struct Shared<T> {
     loader: Loader,
     hasher: RandomState,
     folders: Vec<PathBuf>,
+    profile: String,
+    warnings: Vec<Problem>,
     settings: ArcSwap<T>,
     generation: AtomicU64,
     /// Held for a whole step, so that two steps cannot overtake each other, but never while subscribers are called.
@@ -163,6 +165,8 @@ where
             loader,
             hasher,
             folders,
+            profile: loaded.profile,
+            warnings: loaded.warnings,
             settings: ArcSwap::from_pointee(loaded.settings),
             generation: AtomicU64::new(0),
             history: Mutex::new(history),
@@ -215,6 +219,16 @@ impl<T> Live<T> {
     /// The settings in force: one atomic load, without a lock.
     pub fn load(&self) -> Arc<T> {
         self.shared.settings.load_full()
+    }
+
+    /// The profile in force. What names it is read once, at the start.
+    pub fn profile(&self) -> &str {
+        &self.shared.profile
+    }
+
+    /// What was suspicious at the first load, as [`Loaded::warnings`](crate::Loaded::warnings) gives it.
+    pub fn warnings(&self) -> &[Problem] {
+        &self.shared.warnings
     }
 
     /// How many times the settings were swapped.

@@ -39,7 +39,7 @@
 //!
 //! Layers one by one are in `mainstay-http`. The feature `axum` (on by default) makes [`Problem`] a response of axum's
 //! and shows axum's matched route in the access log; nothing else depends on a framework. `schema` lets all settings describe themselves (JSON Schema,
-//! documented templates), and `clap` brings the command `config check | show | explain | template | schema` for them.
+//! documented templates), `reload` lets them follow their files (`config::reload::Live`), and `clap` brings the command `config check | show | explain | template | schema` for them.
 
 pub mod client;
 pub mod server;

@@ -60,7 +60,7 @@ impl Cli {
         let loader = Loader::new("orders").profile(self.profile).directory(self.config_dir);
         let loader = settings::sources(self.set.into_iter().fold(loader, Loader::set));
         match self.command.unwrap_or(Command::Serve) {
-            Command::Serve => serve(&loader.load()?).await,
+            Command::Serve => serve(loader).await,
             Command::Config(command) => Ok(command.run::<Settings>(loader, &mut io::stdout().lock())?),
             Command::Migrate(command) => migrate(&loader.load()?.settings, &command).await,
             Command::Stack => {

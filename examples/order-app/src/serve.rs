@@ -5,8 +5,10 @@ use std::fmt::{self, Display, Formatter, Write as _};
 use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path;
+use std::sync::Arc;
 
-use mainstay::config::Loaded;
+use mainstay::config::Loader;
+use mainstay::config::reload::{Live, Reload};
 use mainstay::telemetry::LogFormat;
 use mainstay::{ExitResult, Runtime, server, telemetry};
 use payment_simulator::{Simulator, SimulatorConfig};
@@ -17,7 +19,7 @@ use crate::app::App;
 use crate::database::{self, Database, Migration};
 use crate::payment::{ApiKey, PaymentClient, PaymentConfig};
 use crate::seed;
-use crate::settings::{PaymentSettings, Provider, Settings};
+use crate::settings::{PaymentSettings, Provider, RESTART_ONLY, Settings};
 use crate::tenant::{InvalidTenant, Tenant, Tenants};
 
 const DEVELOPMENT: &str = "development";
@@ -39,36 +41,45 @@ pub enum Refusal {
 /// # Errors
 ///
 /// Whatever keeps it from starting, or from ending well.
-pub async fn serve(loaded: &Loaded<Settings>) -> ExitResult {
-    let settings = &loaded.settings;
+pub async fn serve(loader: Loader) -> ExitResult {
+    let live = Live::<Settings>::new(loader)?.restart_only(&RESTART_ONLY);
+    let settings = live.load();
+    let settings = settings.as_ref();
     let _telemetry = telemetry::init(&settings.telemetry)?;
-    for warning in loaded.warnings() {
+    for warning in live.warnings() {
         tracing::warn!(warning = warning.to_string(), "a setting is suspicious");
     }
-    let is_development = loaded.profile == DEVELOPMENT;
+    let is_development = live.profile() == DEVELOPMENT;
 
     let database = open(settings, is_development).await?;
-    let (payment_url, simulator) = provider(&settings.payment, &loaded.profile).await?;
+    let (payment_url, simulator) = provider(&settings.payment, live.profile()).await?;
     let payments = PaymentClient::new(PaymentConfig {
         url: payment_url.clone(),
         api_key: Some(ApiKey::parse(settings.payment.api_key.expose())?),
         timeout: settings.payment.timeout,
     })?;
+    let start = Start::new(live.profile(), settings, &payment_url);
+    let tenants = tenants(settings)?;
+    let live = follow(live, tenants.clone())?;
+    let payments = payments.timeout_from({
+        let live = Arc::clone(&live);
+        move || live.load().payment.timeout
+    });
     let app = App {
         database: database.clone(),
         payments: App::payments(payments),
-        tenants: tenants(settings)?,
+        tenants,
         body_limit: settings.ordering.body_limit,
     };
 
     let stack = server::stack(&settings.server)?;
     let description = stack.describe();
-    let start = Start::new(loaded, &payment_url);
+    let reconcile_every = move || live.load().ordering.reconcile_every;
     let mut runtime = Runtime::new(&settings.runtime)
         .serve("http", settings.server.listen, app.router().layer(stack))
         .management(settings.management.listen)
         .page("/stack", description)
-        .task("reconcile", app.reconciler().run(settings.ordering.reconcile_every))
+        .task("reconcile", app.reconciler().run(reconcile_every))
         .on_started(move |addresses| start.print(addresses));
     if let Some((simulator, listener)) = simulator {
         runtime = runtime.task("payment simulator", async move {
@@ -80,6 +91,32 @@ pub async fn serve(loaded: &Loaded<Settings>) -> ExitResult {
     let ended = runtime.run().await;
     database.close().await?;
     Ok(ended?)
+}
+
+/// Follows the settings' files, where there are any: what changed and what was refused is logged, and what need not wait
+/// for a restart has its effect.
+fn follow(live: Live<Settings>, served: Tenants) -> io::Result<Arc<Live<Settings>>> {
+    let live = Arc::new(live.watch()?);
+    let followed = Arc::downgrade(&live);
+    let serve = move |settings: &Settings| match tenants(settings) {
+        Ok(tenants) => served.replace(tenants.served().iter().cloned()),
+        Err(error) => tracing::error!(%error, "the tenants stay as they are"),
+    };
+    let serve = Arc::new(serve);
+    let serve_again = Arc::clone(&serve);
+    live.subscribe(move |reload| {
+        if let (Reload::Swapped(_), Some(live)) = (reload, followed.upgrade()) {
+            serve_again(&live.load());
+        }
+        // Said when it has its effect.
+        match reload {
+            Reload::Refused(report) => tracing::error!(%report, "the settings in force stay"),
+            other => tracing::info!("{other}"),
+        }
+    });
+    // What changed before anybody was told.
+    serve(&live.load());
+    Ok(live)
 }
 
 /// The database with its schema: brought up to date and filled for development, refused elsewhere when it is behind.
@@ -134,13 +171,12 @@ struct Start {
 }
 
 impl Start {
-    fn new(loaded: &Loaded<Settings>, payment_url: &Url) -> Self {
-        let settings = &loaded.settings;
+    fn new(profile: &str, settings: &Settings, payment_url: &Url) -> Self {
         let file = settings.database.url.trim_start_matches("sqlite:").trim_start_matches("//");
         let file = file.split('?').next().unwrap_or_default();
         let is_simulated = settings.payment.url == Provider::Simulator;
         Self {
-            profile: loaded.profile.clone(),
+            profile: profile.to_owned(),
             database: path::absolute(file)
                 .map_or_else(|_| file.to_owned(), |file| file.display().to_string()),
             payments: if is_simulated { payment_url.to_string() } else { settings.payment.url.to_string() },

@@ -118,6 +118,19 @@ pub struct OrderingSettings {
 /// What the place of deployment supplies: no file of ours can know it, so CI does not ask for it.
 const SUPPLIED_LATER: [&str; 2] = ["tenants", "payment.url"];
 
+/// What is read once, at the start. The rest (who is served, how long a payment may take, how often payments are settled)
+/// follows its files while the service runs.
+pub(crate) const RESTART_ONLY: [&str; 8] = [
+    "server",
+    "management",
+    "runtime",
+    "telemetry",
+    "database",
+    "payment.url",
+    "payment.api_key",
+    "ordering.body_limit",
+];
+
 /// Where settings come from: `--config-dir` or `ORDERS_CONFIG_DIR` names a folder, else the built-in files are used.
 pub fn sources(loader: Loader) -> Loader {
     let production = |guard: Guard| guard.only_in(&["production"]);

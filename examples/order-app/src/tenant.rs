@@ -8,6 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use axum::extract::{FromRef, FromRequestParts};
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
@@ -23,9 +24,9 @@ pub(crate) use owned::Owned;
 #[sea_orm(value_type = "String")]
 pub struct Tenant(TenantId);
 
-/// The tenants that are served. Clones share one list.
+/// The tenants that are served. Clones share one list, which may be replaced while the service runs.
 #[derive(Clone, Debug, Default)]
-pub struct Tenants(Arc<BTreeSet<Tenant>>);
+pub struct Tenants(Arc<ArcSwap<BTreeSet<Tenant>>>);
 
 /// The text names no tenant.
 #[derive(Debug, thiserror::Error)]
@@ -76,15 +77,20 @@ text_value!(Tenant);
 // === impl Tenants ===
 
 impl Tenants {
-    /// Those served, in the order of their names.
-    pub fn iter(&self) -> impl Iterator<Item = &Tenant> {
-        self.0.iter()
+    /// Those served now.
+    pub fn served(&self) -> Arc<BTreeSet<Tenant>> {
+        self.0.load_full()
+    }
+
+    /// From here on, these are served and no others. A request that has begun is finished.
+    pub fn replace(&self, tenants: impl IntoIterator<Item = Tenant>) {
+        self.0.store(Arc::new(tenants.into_iter().collect()));
     }
 }
 
 impl FromIterator<Tenant> for Tenants {
     fn from_iter<I: IntoIterator<Item = Tenant>>(tenants: I) -> Self {
-        Self(Arc::new(tenants.into_iter().collect()))
+        Self(Arc::new(ArcSwap::from_pointee(tenants.into_iter().collect())))
     }
 }
 
@@ -98,7 +104,7 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let tenant = Tenant::named_by(&parts.headers)?;
-        if !Tenants::from_ref(state).0.contains(&tenant) {
+        if !Tenants::from_ref(state).0.load().contains(&tenant) {
             return Err(Problem::new(StatusCode::FORBIDDEN)
                 .kind("/problems/unknown-tenant")
                 .title("unknown tenant")

@@ -100,7 +100,7 @@ impl Loader {
         } else {
             let app = self.app.clone();
             let named_by = Some("the check of all profiles".to_owned());
-            let profile = Some(Profile { name: profile.clone(), named_by });
+            let profile = Some(Box::new(Profile { name: profile.clone(), named_by }));
             Err(ConfigError { app, profile, problems, notes, sources })
         };
         ProfileCheck { profile, supplied, result }

@@ -49,24 +49,23 @@ impl Reconciler {
         Self { ordering, tenants }
     }
 
-    /// Runs at once and then at this interval, until the future is dropped. Dropping it loses nothing: every step is
-    /// recorded, and the next run goes on from there.
-    pub async fn run(self, interval: Duration) {
-        let mut ticks = tokio::time::interval(interval);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    /// Runs at once and then at this interval, which is asked for after each run, until the future is dropped. Dropping it
+    /// loses nothing: every step is recorded, and the next run goes on from there.
+    pub async fn run(self, interval: impl Fn() -> Duration) {
         loop {
-            ticks.tick().await;
+            let begun = tokio::time::Instant::now();
             let report = self.run_once(Moment::now()).await;
             if report != Report::default() {
                 tracing::info!(report.settled, report.left, "orders reconciled");
             }
+            tokio::time::sleep_until(begun + interval()).await;
         }
     }
 
     /// Tries every order that waits, once. What fails is logged, and left for the next run.
     pub async fn run_once(&self, now: Moment) -> Report {
         let mut report = Report::default();
-        for tenant in self.tenants.iter() {
+        for tenant in self.tenants.served().iter() {
             for (status, since) in
                 [(Status::PendingPayment, now.earlier(PATIENCE)), (Status::Cancelling, now)]
             {

@@ -40,6 +40,7 @@ pub struct InvalidPaymentUrl(Url);
 #[derive(Clone)]
 pub struct PaymentClient {
     config: Arc<PaymentConfig>,
+    timeout: Arc<dyn Fn() -> Duration + Send + Sync>,
     http: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
 }
 
@@ -70,7 +71,15 @@ impl PaymentClient {
             .enable_http1()
             .build();
         let http = Client::builder(TokioExecutor::new()).build(connector);
-        Ok(Self { config: Arc::new(config), http })
+        let timeout = config.timeout;
+        Ok(Self { config: Arc::new(config), timeout: Arc::new(move || timeout), http })
+    }
+
+    /// Asks before each call how long it may take, instead of the configured time.
+    #[must_use]
+    pub fn timeout_from(mut self, timeout: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
+        self.timeout = Arc::new(timeout);
+        self
     }
 
     /// Charges, once, however often it is asked with one key.
@@ -128,8 +137,9 @@ impl PaymentClient {
             let body = body.map_err(|error| NoAnswer::Lost(format!("the answer broke off: {error}")))?;
             Ok((status, body.to_bytes()))
         };
-        let in_time = tokio::time::timeout(self.config.timeout, exchange).await;
-        in_time.unwrap_or_else(|_| Err(NoAnswer::Lost(format!("no answer within {:?}", self.config.timeout))))
+        let allowed = (self.timeout)();
+        let in_time = tokio::time::timeout(allowed, exchange).await;
+        in_time.unwrap_or_else(|_| Err(NoAnswer::Lost(format!("no answer within {allowed:?}"))))
     }
 }
 

@@ -26,21 +26,31 @@ fn run(arguments: &[&str]) -> (i32, String, String) {
 struct Service {
     child: Child,
     lines: std::io::Lines<BufReader<ChildStdout>>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Service {
     fn start() -> Self {
-        let folder = TempDir::new().unwrap();
-        let mut child = order_app(&folder, &[]).stdout(Stdio::piped()).spawn().unwrap();
+        Self::start_in(TempDir::new().unwrap(), &[])
+    }
+
+    fn start_in(folder: TempDir, arguments: &[&str]) -> Self {
+        let mut child = order_app(&folder, arguments).stdout(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        Self { child, lines, _folder: folder }
+        Self { child, lines, folder }
     }
 
     /// The next printed line that holds this text.
     fn line_with(&mut self, text: &str) -> String {
         let mut lines = self.lines.by_ref().map(Result::unwrap);
         lines.find(|line| line.contains(text)).unwrap_or_else(|| panic!("no line with {text:?} was printed"))
+    }
+
+    /// Puts a file of this content in the place of another, at once and whole.
+    fn replace(&self, name: &str, content: &str) {
+        let new = self.folder.path().join("new");
+        std::fs::write(&new, content).unwrap();
+        std::fs::rename(new, self.folder.path().join(name)).unwrap();
     }
 
     /// Asks the process to stop, as an orchestrator does, and waits for its end.
@@ -94,6 +104,35 @@ async fn a_newcomers_first_order_is_taken_and_its_log_line_names_the_request() {
     assert_eq!(service.terminate(), 0);
 }
 
+#[tokio::test]
+async fn tenants_are_served_and_sent_away_as_the_files_say_without_a_restart() {
+    let folder = TempDir::new().unwrap();
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/config");
+    std::fs::copy(format!("{source}/default.toml"), folder.path().join("default.toml")).unwrap();
+    let development = std::fs::read_to_string(format!("{source}/development.toml")).unwrap();
+    let only = |tenants: &str| development.replace(r#"["acme", "globex"]"#, tenants);
+    std::fs::write(folder.path().join("development.toml"), only(r#"["globex"]"#)).unwrap();
+
+    let mut service = Service::start_in(folder, &["--config-dir", "."]);
+    let curl = service.line_with("curl -i").replace("globex", "acme");
+    assert_eq!(send_as_curl_would(&curl).await.0, 403);
+
+    service.replace("development.toml", &only(r#"["acme"]"#));
+    let line = service.line_with("new settings are in force");
+    assert!(line.contains("changed: tenants"), "{line}");
+    assert_eq!(send_as_curl_would(&curl).await.0, 201);
+
+    service.replace("development.toml", &(only(r#"["acme"]"#) + "tmeout = '1s'\n"));
+    assert!(service.line_with("the settings in force stay").contains("payment.tmeout"));
+    assert_eq!(send_as_curl_would(&curl).await.0, 201);
+
+    let restart = only(r#"["acme"]"#) + "timeout = '3s'\n[runtime]\ngrace_period = '1s'\n";
+    service.replace("development.toml", &restart);
+    let line = service.line_with("new settings are in force");
+    assert!(line.ends_with("needs a restart: runtime.grace_period"), "{line}");
+    assert_eq!(service.terminate(), 0);
+}
+
 #[test]
 fn production_does_not_start_without_its_settings_and_says_which() {
     let (code, _, report) = run(&["--profile", "production"]);
@@ -139,7 +178,7 @@ fn the_settings_are_shown_with_their_sources_and_without_secrets() {
     assert!(shown.contains(r#"server.listen = "127.0.0.1:0"  # ORDERS__SERVER__LISTEN"#), "{shown}");
     assert!(shown.contains(r#"payment.api_key = "[redacted]"  # --set payment.api_key"#), "{shown}");
     assert!(!shown.contains("hunter2"), "{shown}");
-    assert_eq!(run(&["config", "check"]).1, "the configuration is valid (profile development, by default)\n");
+    assert_eq!(run(&["config", "check"]).1, "the configuration is valid (profile development)\n");
 }
 
 #[test]

@@ -149,7 +149,7 @@ async fn the_worker_runs_until_it_is_dropped() {
     };
     in_time(async {
     tokio::select! {
-        () = world.app.reconciler().run(Duration::from_secs(3600)) => unreachable!("it never ends by itself"),
+        () = world.app.reconciler().run(|| Duration::from_secs(3600)) => unreachable!("it never ends by itself"),
         () = settled => {}
     }
     }).await;
