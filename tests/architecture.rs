@@ -157,6 +157,22 @@ fn the_stated_rust_version_is_enough_for_every_library_and_what_it_needs() {
 }
 
 #[test]
+fn the_configuration_without_its_features_builds_no_more_packages_than_it_says() {
+    let arguments = ["tree", "--offline", "-p", "mainstay-config", "--no-default-features"];
+    let shape = ["-e", "normal,build", "--prefix", "none", "--no-dedupe", "--format", "{p}"];
+    let tree = Command::new(env!("CARGO")).current_dir(root()).args(arguments).args(shape).output().unwrap();
+    assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
+    let tree = String::from_utf8(tree.stdout).unwrap();
+    // Name and version; a procedural macro has a third word.
+    let package = |line: &str| line.split(' ').take(2).collect::<Vec<_>>().join(" ");
+    let others: BTreeSet<String> =
+        tree.lines().map(package).filter(|package| !package.starts_with("mainstay-config ")).collect();
+    let page = fs::read_to_string(root().join("crates/mainstay-config/src/lib.rs")).unwrap();
+    let said = format!("builds {} other packages", others.len());
+    assert!(page.contains(&said), "the crate {said}, and its page says something else: {others:?}");
+}
+
+#[test]
 fn every_crate_obeys_the_workspaces_lints_and_names_its_license() {
     let metadata = metadata();
     for package in metadata.workspace_packages() {

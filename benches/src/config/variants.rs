@@ -25,11 +25,7 @@ pub(super) const OURS: &str = "ours";
 pub(super) const FIGMENT: &str = "figment";
 
 pub(super) const VARIANTS: [Variant; 4] = [
-    Variant {
-        name: OURS,
-        ceiling: Some(Ceiling { instructions: 920_000, allocations: 1_100 }),
-        load: ours,
-    },
+    Variant { name: OURS, ceiling: Some(Ceiling { instructions: 920_000, allocations: 1_100 }), load: ours },
     Variant { name: FIGMENT, ceiling: None, load: figment },
     Variant { name: "figment, defaults as a source", ceiling: None, load: figment_with_defaults },
     Variant { name: "config-rs", ceiling: None, load: config_rs },

@@ -39,10 +39,13 @@
 //! | `default.toml` | required in a named folder |
 //! | `{profile}.toml` | required in a named folder |
 //! | `local.toml` | optional, in a folder, for the profile `development` only: one developer's own machine |
-//! | variables, `ORDERS__SERVER__LISTEN` for `server.listen` | always |
+//! | `.env`, then `.env.{profile}` | optional, in a folder, in every profile but `production`: see [`Loader::env_files_in`] |
+//! | folders of secret files: [`Loader::secrets`], `ORDERS_SECRETS_DIR`, systemd's `$CREDENTIALS_DIRECTORY` | when named |
+//! | variables, `ORDERS__SERVER__LISTEN` for `server.listen`; `ORDERS__SERVER__LISTEN_FILE` names a file with the value | always |
 //! | [`Loader::set`], `server.listen=0.0.0.0:80` | always |
 //!
-//! Tables merge key by key; a list replaces a list. Each file is read once, from exactly the named folder.
+//! Instead of TOML a file may be JSON, or with the feature `yaml` YAML: `default.json`, `production.yaml`. Tables merge key
+//! by key; a list replaces a list. Each file is read once, from exactly the named folder; there is no search upwards.
 //!
 //! # Values from variables
 //!
@@ -72,7 +75,7 @@
 //! | code | what is wrong |
 //! |---|---|
 //! | `MC001` | a file or folder cannot be read: missing, a folder, not UTF-8, ... |
-//! | `MC002` | a file is not TOML |
+//! | `MC002` | a file is not TOML, JSON, YAML or `.env`, as its name says |
 //! | `MC003` | the profile is none of those that exist |
 //! | `MC004` | a variable or `--set` cannot be used: not UTF-8, without `=`, with an empty level |
 //! | `MC005` | a value does not fit its type |
@@ -113,6 +116,13 @@
 //! of a type or range that is not a [`Secret`], alone on its line, and neither its key nor the line has a word like
 //! `password`, `token` or `key` in it, nor a URL with a user in it. It is never shown for an unknown key, nor where a list or a
 //! table is expected. So a secret in the place of a plain number is shown, if nothing on its line tells that it is one.
+//!
+//! # What it costs
+//!
+//! Loading 40 nested settings from two files and 30 variables costs no more than figment's own load and extract of the same
+//! (`cargo run --release -p mainstay-bench -- config`, held by CI): the passes that collect mistakes run only when something
+//! is wrong. Reading a live value is one load of an `Arc`. Without optional features the crate builds 29 other packages
+//! (figment alone, with TOML and variables, about 40); a test holds the number.
 //!
 //! # While the process runs
 //!
