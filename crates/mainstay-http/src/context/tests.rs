@@ -323,7 +323,7 @@ proptest! {
         let seen = runtime.block_on(send(STRANGER, &headers));
         let context = &seen.context;
         prop_assert_eq!(context.client_address(), Some(IpAddr::from([203, 0, 113, 9])));
-        prop_assert_eq!(context.scheme().map(|scheme| scheme.as_str()), Some("http"));
+        prop_assert_eq!(context.scheme().map(mainstay_core::Scheme::as_str), Some("http"));
         prop_assert_eq!(context.host(), Some("shop.example"));
         prop_assert!(!context.trust().is_trusted());
         prop_assert_eq!(context.request_id().as_str(), context.correlation_id().as_str());
