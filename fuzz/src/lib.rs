@@ -20,6 +20,7 @@
 use arbitrary::Unstructured;
 
 pub mod config;
+pub mod edge;
 
 /// The target of this name, on plain bytes. Too few of them are no input.
 pub fn target(name: &str) -> Option<fn(&[u8])> {
@@ -27,6 +28,9 @@ pub fn target(name: &str) -> Option<fn(&[u8])> {
         "config_loader" => Some(|bytes| on(bytes, config::check_loader)),
         "config_env_file" => Some(|bytes| on(bytes, config::check_env_file)),
         "config_variables" => Some(|bytes| on(bytes, config::check_variables)),
+        "forwarded" => Some(|bytes| on(bytes, edge::check_forwarded)),
+        "grpc_timeout" => Some(edge::check_grpc_timeout),
+        "trace" => Some(|bytes| on(bytes, edge::check_trace)),
         _ => None,
     }
 }

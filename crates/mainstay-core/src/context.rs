@@ -6,7 +6,9 @@ use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use crate::{CorrelationId, Deadline, Outcome, RequestId, Scheme, TenantId, TraceContext, Trust};
+use crate::{
+    CorrelationId, Deadline, Host, Outcome, RefusedId, RequestId, Scheme, TenantId, TraceContext, Trust,
+};
 
 /// Everything that was decided about a call when it came in.
 ///
@@ -25,6 +27,8 @@ pub struct RequestContext {
 pub struct Parts {
     /// The id of this request; hops that trust each other keep it.
     pub request_id: RequestId,
+    /// What the caller would have had as the request's id, for the log.
+    pub refused_request_id: Option<RefusedId>,
     /// The id of the whole chain of calls.
     pub correlation_id: CorrelationId,
     /// The call's place in its trace.
@@ -33,6 +37,8 @@ pub struct Parts {
     pub client_address: Option<IpAddr>,
     /// What the client spoke to us or to our outermost proxy.
     pub scheme: Option<Scheme>,
+    /// The host that the client asked for.
+    pub host: Option<Host>,
     /// Whether the peer is one of ours.
     pub trust: Trust,
     /// When the call came in, on the monotonic clock.
@@ -94,6 +100,11 @@ impl RequestContext {
         &self.shared.parts.request_id
     }
 
+    /// The id that the caller sent and that was not adopted, escaped for the log. It decides nothing.
+    pub fn refused_request_id(&self) -> Option<&RefusedId> {
+        self.shared.parts.refused_request_id.as_ref()
+    }
+
     /// The id of the whole chain of calls.
     pub fn correlation_id(&self) -> &CorrelationId {
         &self.shared.parts.correlation_id
@@ -112,6 +123,14 @@ impl RequestContext {
     /// The scheme that the client spoke.
     pub fn scheme(&self) -> Option<Scheme> {
         self.shared.parts.scheme
+    }
+
+    /// The host that the client asked for, in lower case and without a port: `acme.example.org`, `[2001:db8::1]`.
+    ///
+    /// Its own word, as far as the edge could tell: a proxy's name for us does not count where a trusted proxy says what
+    /// the client wrote. That such a host is served here is for the reader to decide.
+    pub fn host(&self) -> Option<&str> {
+        self.shared.parts.host.as_ref().map(Host::as_str)
     }
 
     /// Whether the peer is one of ours.
@@ -169,10 +188,12 @@ impl Parts {
     pub fn new(request_id: RequestId, trace: TraceContext, received_at: Instant) -> Self {
         Self {
             request_id,
+            refused_request_id: None,
             correlation_id: CorrelationId::from(request_id),
             trace,
             client_address: None,
             scheme: None,
+            host: None,
             trust: Trust::Untrusted,
             received_at,
             deadline: None,

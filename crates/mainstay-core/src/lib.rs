@@ -24,20 +24,24 @@
 
 mod context;
 mod deadline;
+mod host;
 mod id;
 mod outcome;
 mod peer;
 mod ready;
+mod refused;
 mod rejection;
 mod tenant;
 mod trace;
 
 pub use context::{Parts, RequestContext, TenantConflict};
 pub use deadline::Deadline;
+pub use host::{Host, InvalidHost};
 pub use id::{CorrelationId, InvalidId, RequestId};
 pub use outcome::{Outcome, Phase};
 pub use peer::{Peer, Scheme, Trust};
 pub use ready::take_ready;
+pub use refused::RefusedId;
 pub use rejection::{Reason, Rejection};
 pub use tenant::{InvalidTenantId, TenantId};
-pub use trace::{InvalidTraceparent, SpanId, TraceContext, TraceId, Traceparent};
+pub use trace::{InvalidTraceparent, Link, SpanId, TraceContext, TraceId, Traceparent};

@@ -3,6 +3,8 @@
 //! The text form (`traceparent`, `tracestate`) is the one of <https://www.w3.org/TR/trace-context/>, which HTTP headers,
 //! gRPC metadata and the headers of message brokers all use.
 
+mod state;
+
 use std::error::Error;
 use std::fmt::{self, Debug, Display, Formatter};
 use std::str;
@@ -10,9 +12,6 @@ use std::sync::Arc;
 
 /// How long a `traceparent` of version 00 is.
 const TRACEPARENT_LENGTH: usize = 55;
-/// The longest `tracestate` that is passed on; the specification asks for at least 512 characters.
-const MAX_TRACESTATE_LENGTH: usize = 512;
-const MAX_TRACESTATE_MEMBERS: usize = 32;
 
 /// The trace that a call belongs to, and the call's own span in it.
 ///
@@ -36,9 +35,28 @@ const MAX_TRACESTATE_MEMBERS: usize = 32;
 pub struct TraceContext {
     trace_id: TraceId,
     span_id: SpanId,
-    parent: Option<SpanId>,
+    origin: Origin,
     flags: u8,
     state: Option<Arc<str>>,
+}
+
+/// A span of another trace that this one has to do with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Link {
+    /// The other trace.
+    pub trace_id: TraceId,
+    /// The span in it.
+    pub span_id: SpanId,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// Nobody sent us a trace that we could read.
+    Begun,
+    /// The trace is the caller's, and this is the caller's span.
+    Continued(SpanId),
+    /// The trace is ours; the caller's is only remembered.
+    Restarted(Link),
 }
 
 /// The id of a whole trace: 16 bytes, not all zero, shown as 32 lower-case hexadecimal digits.
@@ -70,16 +88,43 @@ impl TraceContext {
         Self {
             trace_id: TraceId(not_zero(trace_id)),
             span_id: SpanId(not_zero(span_id)),
-            parent: None,
+            origin: Origin::Begun,
             flags: 0,
             state: None,
         }
     }
 
+    /// Begins a trace at a boundary of trust: the caller's is not continued, but kept as a [link](Self::link).
+    ///
+    /// The caller's wish to be recorded is not heard: the new trace is not sampled, like [`root`](Self::root).
+    ///
+    /// ```
+    /// use mainstay_core::TraceContext;
+    ///
+    /// let header = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    /// let here = TraceContext::restarted(header, [0x22; 16], [0x11; 8])?;
+    /// assert_eq!(here.traceparent().as_str(), "00-22222222222222222222222222222222-1111111111111111-00");
+    /// assert_eq!(here.link().unwrap().span_id.to_string(), "00f067aa0ba902b7");
+    /// # Ok::<(), mainstay_core::InvalidTraceparent>(())
+    /// ```
+    pub fn restarted(
+        traceparent: &[u8],
+        trace_id: [u8; 16],
+        span_id: [u8; 8],
+    ) -> Result<Self, InvalidTraceparent> {
+        let (linked_trace, linked_span, _) = parse_traceparent(traceparent).ok_or(InvalidTraceparent(()))?;
+        let link = Link { trace_id: linked_trace, span_id: linked_span };
+        Ok(Self { origin: Origin::Restarted(link), ..Self::root(trace_id, span_id) })
+    }
+
     /// Continues the caller's trace with a span of our own, whose id is `span_id`.
     ///
-    /// A `tracestate` that is too long, has too many members or is not printable ASCII is dropped without touching the
-    /// rest, as the specification asks. A `traceparent` of a later version is read as far as version 00 goes.
+    /// A `traceparent` of a later version is read as far as version 00 goes, and sent on as version 00. Of its flags only
+    /// "sampled" is kept.
+    ///
+    /// A malformed `tracestate`, or one of more than 32 members, is dropped without touching the rest. From one of more than
+    /// 512 characters whole members are left out until it fits, as the specification asks: first those of more than 128,
+    /// then from the end.
     pub fn continued(
         traceparent: &[u8],
         tracestate: Option<&[u8]>,
@@ -89,10 +134,11 @@ impl TraceContext {
         Ok(Self {
             trace_id,
             span_id: SpanId(not_zero(span_id)),
-            parent: Some(parent),
-            // The only flag of version 00: peers in use refuse others.
+            origin: Origin::Continued(parent),
+            // The only flag of level 1. Level 2 (a draft) adds "random", but peers in use take the sum of both for malformed:
+            // OpenTelemetry's Rust SDK would begin a new trace.
             flags: flags & Self::SAMPLED,
-            state: tracestate.and_then(clean_tracestate).map(Arc::from),
+            state: tracestate.and_then(state::clean),
         })
     }
 
@@ -115,7 +161,18 @@ impl TraceContext {
 
     /// The caller's span, if the trace was continued.
     pub const fn parent_span_id(&self) -> Option<SpanId> {
-        self.parent
+        match self.origin {
+            Origin::Continued(parent) => Some(parent),
+            Origin::Begun | Origin::Restarted(_) => None,
+        }
+    }
+
+    /// The caller's span, if the trace was [restarted](Self::restarted): for a tracer to link to, never to be sent on.
+    pub const fn link(&self) -> Option<Link> {
+        match self.origin {
+            Origin::Restarted(link) => Some(link),
+            Origin::Begun | Origin::Continued(_) => None,
+        }
     }
 
     /// Whether the trace is recorded by those before us.
@@ -227,15 +284,6 @@ fn parse_traceparent(text: &[u8]) -> Option<(TraceId, SpanId, u8)> {
     Some((TraceId(trace_id), SpanId(parent), flags))
 }
 
-fn clean_tracestate(text: &[u8]) -> Option<&str> {
-    let text = str::from_utf8(text).ok()?.trim_matches([' ', '\t', ',']);
-    let fits = !text.is_empty()
-        && text.len() <= MAX_TRACESTATE_LENGTH
-        && text.split(',').count() <= MAX_TRACESTATE_MEMBERS
-        && text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t'));
-    fits.then_some(text)
-}
-
 fn not_zero<const N: usize>(mut bytes: [u8; N]) -> [u8; N] {
     if bytes == [0; N] {
         bytes[N - 1] = 1;
@@ -318,13 +366,27 @@ mod tests {
         let parent = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
         let state = |state: &[u8]| {
             let here = TraceContext::continued(parent, Some(state), SPAN).unwrap();
+            assert!(here.parent_span_id().is_some());
             here.state().map(str::to_owned)
         };
         assert_eq!(state(b" congo=t61rcWkgMzE,rojo=00f0 "), Some("congo=t61rcWkgMzE,rojo=00f0".to_owned()));
-        assert_eq!(state(b""), None);
         assert_eq!(state(b"a=\x1b[31m"), None);
-        assert_eq!(state(&[b'a'; 513]), None);
-        assert_eq!(state("a=1,".repeat(33).as_bytes()), None);
+    }
+
+    #[test]
+    fn a_restarted_trace_keeps_nothing_of_the_callers_but_a_link() {
+        let sent = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let here = TraceContext::restarted(sent, [1; 16], SPAN).unwrap();
+        assert_eq!(here.trace_id(), TraceContext::root([1; 16], SPAN).trace_id());
+        assert_eq!((here.parent_span_id(), here.state(), here.is_sampled()), (None, None, false));
+        let link = here.link().unwrap();
+        assert_eq!(link.trace_id.to_string(), "0af7651916cd43dd8448eb211c80319c");
+        assert_eq!(link.span_id.to_string(), "b7ad6b7169203331");
+        assert_eq!(
+            continued("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01").unwrap().link(),
+            None
+        );
+        assert!(TraceContext::restarted(b"nonsense", [1; 16], SPAN).is_err());
     }
 
     #[test]

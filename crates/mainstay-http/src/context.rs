@@ -14,27 +14,43 @@
 //! # What is decided
 //!
 //! 1. The peer is trusted if its address is in one of [`ContextConfig::trusted_networks`]; nobody is by default.
-//! 2. The request id is the trusted peer's `x-request-id` if that is [sane](mainstay_core::RequestId::parse), else a new UUIDv7. Several
-//!    `x-request-id` lines are not adopted. A header that was sent is replaced, so that a handler sees exactly one.
-//! 3. The correlation id is the trusted peer's `x-correlation-id`, else the request id.
-//! 4. The trace continues from the trusted peer's `traceparent`, else a new one begins, and a `traceparent` that was sent is
-//!    removed, so that nothing further in follows it.
-//! 5. The deadline is the [configured length](crate::deadline::DeadlineConfig) from now. A gRPC caller's `grpc-timeout` may shorten
+//! 2. The client's address, scheme and host are those of one and the same hop. From a trusted peer that forwards, it is the
+//!    hop that the [believed header](ForwardingHeader) tells of: from the right, the first whose address is not in a trusted
+//!    network; where all are, the leftmost. What that hop hides (`unknown`, `_name`), garbles or leaves out is not known:
+//!    no address, no scheme; only for a host that is not told the request's own stands in. Where nobody forwards, the peer
+//!    is the client, and the host is the request's `:authority`, else its `Host`; more than one of either, or two that
+//!    differ in HTTP/2, are none. At most 32 hops of 512 bytes are looked at, and nothing left of the client's.
+//! 3. The request id is the trusted peer's `x-request-id` if that is [sane](mainstay_core::RequestId::parse), else a new UUIDv7. Several
+//!    `x-request-id` lines are not adopted. A header that was sent is replaced, so that a handler sees exactly one; what was
+//!    refused is kept, escaped and cut, as the access log's `request_id.refused`.
+//! 4. The correlation id is the trusted peer's `x-correlation-id`, else the request id.
+//! 5. The trace [continues](TrustedTrace) from the trusted peer's `traceparent` (W3C Trace Context), else a new one begins, with a
+//!    [link](mainstay_core::TraceContext::link) to the one that was sent, whose header is removed, so that nothing further in
+//!    follows it.
+//! 6. The deadline is the [configured length](crate::deadline::DeadlineConfig) from now. A gRPC caller's `grpc-timeout` may shorten
 //!    it, and, from a trusted peer, lengthen it up to the configured maximum.
 //!
-//! The client's address and scheme are the peer's: forwarding headers are not read yet. Both ids are on every answer,
-//! whoever wrote it. The layer refuses nothing. A request that already has a context (this
+//! Forwarding headers that were not believed (`forwarded`, `x-forwarded-*`, `x-real-ip`) are removed, so that neither a
+//! handler nor the next hop takes them for more: everything from a stranger, and from a trusted peer those of the family
+//! that was not configured. The believed ones stay as they came; their left part may be anybody's, so read the context.
+//!
+//! Both ids are on every answer, whoever wrote it. The layer refuses nothing. A request that already has a context (this
 //! layer stands twice) keeps it.
 //!
 //! # Cost
 //!
 //! Six allocations where the extensions hold something already, as behind a server: the context's `Arc`, its box in the
 //! extensions, the text of two ids, and the growth of the answer's header map, which has two tables; two more for the
-//! extensions' own map where it is empty. A trusted peer's `tracestate` costs three. No lock, and no system call but the
+//! extensions' own map where it is empty. Address, scheme and host cost none, but for a host of more than 62 bytes. A trusted
+//! peer's `tracestate` costs one, two where it comes in several lines or is too long; a refused request id one and the text
+//! of its replacement; forwarding headers that are removed one for all and one each. No lock, and no system call but the
 //! operating system's two clocks.
 
 mod decide;
+mod forwarded;
 mod future;
+mod host;
+mod settle;
 
 use std::sync::{Arc, Once};
 use std::task::{self, Poll};
@@ -61,6 +77,42 @@ pub struct ContextConfig {
     #[garde(skip)]
     #[cfg_attr(feature = "schema", schemars(with = "Vec<String>"))]
     pub trusted_networks: Vec<IpNet>,
+    /// The header in which your proxies say whom they serve: `x-forwarded-for` (default), `forwarded` or `none`.
+    ///
+    /// Believed only from trusted peers. Name the one that they all write: a proxy passes the other on as a stranger sent it.
+    #[garde(skip)]
+    pub forwarding_header: ForwardingHeader,
+    /// What becomes of a trusted peer's trace: `continue` (default) or `restart`. A stranger's is always restarted.
+    #[garde(skip)]
+    pub trace: TrustedTrace,
+}
+
+/// The header in which trusted proxies say whom they serve.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum ForwardingHeader {
+    /// None: the peer is the client.
+    None,
+    /// `X-Forwarded-For`, and of the same hop `X-Forwarded-Proto` and `X-Forwarded-Host`: their elements are matched with
+    /// the addresses from the right. A sole one counts for every hop. Your proxies must append to all that they pass on, or
+    /// replace it.
+    #[default]
+    XForwardedFor,
+    /// `Forwarded` (RFC 7239).
+    Forwarded,
+}
+
+/// What becomes of a trusted peer's trace.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum TrustedTrace {
+    /// It goes on.
+    #[default]
+    Continue,
+    /// A new one begins, linked to it.
+    Restart,
 }
 
 /// How the peer is found in a request's extensions.
@@ -86,6 +138,8 @@ pub struct Context<S> {
 #[derive(Clone, Debug)]
 struct Shared {
     trusted_networks: Vec<IpNet>,
+    forwarding_header: ForwardingHeader,
+    trace: TrustedTrace,
     deadline: DeadlineConfig,
     peer_of: PeerOf,
 }
@@ -98,6 +152,8 @@ impl ContextLayer {
         Self {
             shared: Arc::new(Shared {
                 trusted_networks: decide::canonical(&config.trusted_networks),
+                forwarding_header: config.forwarding_header,
+                trace: config.trace,
                 deadline: DeadlineConfig::default(),
                 peer_of,
             }),
@@ -114,7 +170,14 @@ impl ContextLayer {
     /// Where to find the peer if the listener does not insert a [`Peer`] itself.
     ///
     /// With the feature `axum`, the `ConnectInfo<SocketAddr>` of `into_make_service_with_connect_info` is recognised
-    /// without this. For tonic's own transport, read its `TcpConnectInfo`.
+    /// without this. Tonic's own transport inserts a type of tonic's, which only a caller who depends on tonic can name:
+    ///
+    /// ```ignore
+    /// ContextLayer::new(&config).peer(|extensions| {
+    ///     let address = extensions.get::<tonic::transport::server::TcpConnectInfo>()?.remote_addr()?;
+    ///     Some(Peer { address, encrypted: false })
+    /// })
+    /// ```
     #[must_use]
     pub fn peer(mut self, peer_of: PeerOf) -> Self {
         Arc::make_mut(&mut self.shared).peer_of = peer_of;
@@ -158,7 +221,7 @@ where
                     warn_of_order();
                 }
                 let context = self.shared.decide(&request);
-                decide::settle_headers(request.headers_mut(), &context);
+                settle::settle_headers(request.headers_mut(), &context, self.shared.forwarding_header);
                 request.extensions_mut().insert(context.clone());
                 context
             }

@@ -145,12 +145,28 @@ async fn the_context_costs_its_arc_its_box_two_ids_and_the_growth_of_the_answers
 }
 
 #[tokio::test]
-async fn a_tracestate_costs_three_more() {
-    let config = ContextConfig { trusted_networks: vec!["10.0.0.0/8".parse().unwrap()] };
+async fn a_tracestate_costs_one_more() {
+    let config =
+        ContextConfig { trusted_networks: vec!["10.0.0.0/8".parse().unwrap()], ..ContextConfig::default() };
     let parent = ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
     assert_eq!(allocations(ContextLayer::new(&config), || request(&[parent])).await, 6);
     let with_state = || request(&[parent, ("tracestate", "vendor=1")]);
-    assert_eq!(allocations(ContextLayer::new(&config), with_state).await, 9);
+    assert_eq!(allocations(ContextLayer::new(&config), with_state).await, 7);
+}
+
+#[tokio::test]
+async fn address_scheme_and_host_cost_nothing_and_a_refused_id_its_text_and_its_replacement() {
+    let config =
+        ContextConfig { trusted_networks: vec!["10.0.0.0/8".parse().unwrap()], ..ContextConfig::default() };
+    let forwarded = [
+        ("x-forwarded-for", "203.0.113.9, 10.0.0.2"),
+        ("x-forwarded-proto", "https"),
+        ("x-forwarded-host", "shop.example.org"),
+    ];
+    assert_eq!(allocations(ContextLayer::new(&config), || request(&forwarded)).await, 6);
+    // From a stranger they are removed: their list, and each name, of which a clone is kept.
+    assert_eq!(allocations(ContextLayer::default(), || request(&forwarded)).await, 10);
+    assert_eq!(allocations(ContextLayer::default(), || request(&[("x-request-id", "mine")])).await, 8);
 }
 
 #[tokio::test]

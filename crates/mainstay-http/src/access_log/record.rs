@@ -187,6 +187,7 @@ impl Record {
                     client.address = self.context().and_then(|c| c.client_address()).map(tracing::field::display),
                     user_agent.original = self.user_agent.as_ref().map(text).as_deref(),
                     request_id = self.context().map(|c| c.request_id().as_str()),
+                    request_id.refused = self.context().and_then(|c| c.refused_request_id()).map(|id| id.as_str()),
                     correlation_id = self.context().map(|c| c.correlation_id().as_str()),
                     trace_id = self.context().map(|c| tracing::field::display(c.trace().trace_id())),
                     span_id = self.context().map(|c| tracing::field::display(c.trace().span_id())),

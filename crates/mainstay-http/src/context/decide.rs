@@ -1,24 +1,26 @@
 //! What the edge decides about a request: plain functions of its headers, its peer, the time and some random bytes.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
 use ipnet::{IpNet, Ipv4Net};
 use mainstay_core::{
-    CorrelationId, Deadline, Parts, Peer, RequestContext, RequestId, Scheme, TraceContext, Trust,
+    CorrelationId, Deadline, Host, Parts, Peer, RefusedId, RequestContext, RequestId, Scheme, TraceContext,
+    Trust,
 };
 use rand::RngExt as _;
 use tokio::time::Instant;
 
-use super::Shared;
+use super::{Shared, TrustedTrace, forwarded, host};
 use crate::deadline::DeadlineConfig;
 use crate::form::is_grpc;
 use crate::grpc_timeout;
 use crate::headers::{GRPC_TIMEOUT, TRACEPARENT, TRACESTATE, X_CORRELATION_ID, X_REQUEST_ID};
 
-const HTTP: Scheme = Scheme::plain("http");
-const HTTPS: Scheme = Scheme::encrypted("https");
+pub(super) const HTTP: Scheme = Scheme::plain("http");
+pub(super) const HTTPS: Scheme = Scheme::encrypted("https");
 
 /// Fresh bytes for one request: ten for its id, eight for its span, sixteen for its trace.
 type Random = [u8; 34];
@@ -33,16 +35,29 @@ impl Shared {
         let random: Random = rand::rng().random();
 
         let peer = (self.peer_of)(request.extensions());
-        let client_address = peer.map(|peer| peer.address.ip().to_canonical());
-        let trust = trust(client_address, &self.trusted_networks);
+        let peer_address = peer.map(|peer| peer.address.ip().to_canonical());
+        let trust = trust(peer_address, &self.trusted_networks);
         let headers = request.headers();
-        let request_id = request_id(headers, trust, unix_millis, &random);
+        let forwarded = if trust.is_trusted() {
+            forwarded::client(headers, self.forwarding_header, &self.trusted_networks)
+        } else {
+            None
+        };
+        let host = match forwarded.and_then(|hop| hop.host) {
+            // Our own name in front of a proxy's eyes is no answer where it says what the client wrote.
+            Some(said) => Host::parse(said).ok(),
+            None => host::own(request),
+        };
+        let (request_id, refused_request_id) = request_id(headers, trust, unix_millis, &random);
         RequestContext::new(Parts {
             request_id,
+            refused_request_id,
             correlation_id: correlation_id(headers, trust).unwrap_or_else(|| request_id.into()),
-            trace: trace(headers, trust, &random),
-            client_address,
-            scheme: peer.map(scheme),
+            trace: trace(headers, trust, self.trace, &random),
+            // What the hop does not tell is not known: the peer is the proxy, not the client.
+            client_address: forwarded.map_or(peer_address, |hop| hop.address),
+            scheme: forwarded.map_or(peer.map(scheme), |hop| hop.scheme),
+            host,
             trust,
             received_at,
             deadline: Some(Deadline::after(received_at, time_allowed(headers, trust, &self.deadline))),
@@ -53,22 +68,34 @@ impl Shared {
 /// Whether the peer is in one of the networks. An IPv4 address in IPv6's clothes counts as the IPv4 address.
 fn trust(address: Option<IpAddr>, networks: &[IpNet]) -> Trust {
     match address {
-        Some(address) if networks.iter().any(|network| network.contains(&address)) => Trust::Trusted,
+        Some(address) if is_within(address, networks) => Trust::Trusted,
         _ => Trust::Untrusted,
     }
+}
+
+pub(super) fn is_within(address: IpAddr, networks: &[IpNet]) -> bool {
+    networks.iter().any(|network| network.contains(&address))
 }
 
 fn scheme(peer: Peer) -> Scheme {
     if peer.encrypted { HTTPS } else { HTTP }
 }
 
-fn request_id(headers: &HeaderMap, trust: Trust, unix_millis: u64, random: &Random) -> RequestId {
+/// The trusted peer's id, or one of our own and what was sent in vain.
+fn request_id(
+    headers: &HeaderMap,
+    trust: Trust,
+    unix_millis: u64,
+    random: &Random,
+) -> (RequestId, Option<RefusedId>) {
     let adopted = if trust.is_trusted() { only(headers, &X_REQUEST_ID) } else { None };
-    adopted.and_then(|value| RequestId::parse(value.as_bytes()).ok()).unwrap_or_else(|| {
-        let mut bytes = [0; 10];
-        bytes.copy_from_slice(&random[..10]);
-        RequestId::v7(unix_millis, bytes)
-    })
+    if let Some(id) = adopted.and_then(|value| RequestId::parse(value.as_bytes()).ok()) {
+        return (id, None);
+    }
+    let mut bytes = [0; 10];
+    bytes.copy_from_slice(&random[..10]);
+    let refused = joined(headers, &X_REQUEST_ID).map(|sent| RefusedId::escape(&sent));
+    (RequestId::v7(unix_millis, bytes), refused)
 }
 
 fn correlation_id(headers: &HeaderMap, trust: Trust) -> Option<CorrelationId> {
@@ -76,18 +103,22 @@ fn correlation_id(headers: &HeaderMap, trust: Trust) -> Option<CorrelationId> {
     value.and_then(|value| CorrelationId::parse(value.as_bytes()).ok())
 }
 
-/// Continues the trusted peer's trace; a malformed or repeated `traceparent` begins a new one, as the standard asks.
-fn trace(headers: &HeaderMap, trust: Trust, random: &Random) -> TraceContext {
+/// Continues the trusted peer's trace, or begins one that is linked to what was sent; a malformed or repeated
+/// `traceparent` begins a new one, as the standard asks.
+fn trace(headers: &HeaderMap, trust: Trust, trusted: TrustedTrace, random: &Random) -> TraceContext {
     let (mut span_id, mut trace_id) = ([0; 8], [0; 16]);
     span_id.copy_from_slice(&random[10..18]);
     trace_id.copy_from_slice(&random[18..]);
-    let parent = if trust.is_trusted() { only(headers, &TRACEPARENT) } else { None };
-    parent
-        .and_then(|parent| {
+    let read = only(headers, &TRACEPARENT).and_then(|parent| match (trust, trusted) {
+        (Trust::Trusted, TrustedTrace::Continue) => {
             let state = joined(headers, &TRACESTATE);
             TraceContext::continued(parent.as_bytes(), state.as_deref(), span_id).ok()
-        })
-        .unwrap_or_else(|| TraceContext::root(trace_id, span_id))
+        }
+        (Trust::Trusted, TrustedTrace::Restart) | (Trust::Untrusted, _) => {
+            TraceContext::restarted(parent.as_bytes(), trace_id, span_id).ok()
+        }
+    });
+    read.unwrap_or_else(|| TraceContext::root(trace_id, span_id))
 }
 
 /// How long the call may take: the caller may always ask for less, and a trusted one for more, up to the maximum.
@@ -97,22 +128,6 @@ fn time_allowed(headers: &HeaderMap, trust: Trust, config: &DeadlineConfig) -> D
     asked
         .and_then(|value| grpc_timeout::parse(value.as_bytes()))
         .map_or(config.default, |asked| asked.min(most))
-}
-
-/// Makes the request's headers say what was decided, where they say anything: one id of each kind, and no trace that was
-/// not continued.
-pub(super) fn settle_headers(headers: &mut HeaderMap, context: &RequestContext) {
-    for (name, id) in
-        [(X_REQUEST_ID, context.request_id().as_str()), (X_CORRELATION_ID, context.correlation_id().as_str())]
-    {
-        if headers.contains_key(&name) {
-            headers.insert(name, id_value(id));
-        }
-    }
-    if context.trace().parent_span_id().is_none() {
-        headers.remove(TRACEPARENT);
-        headers.remove(TRACESTATE);
-    }
 }
 
 /// The networks in the form that addresses are compared in: IPv4 in IPv6's clothes becomes IPv4.
@@ -133,13 +148,24 @@ pub(super) fn id_value(id: &str) -> HeaderValue {
 }
 
 /// The header's value if it was sent exactly once.
-fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
+pub(super) fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
     let mut values = headers.get_all(name).iter();
     values.next().filter(|_| values.next().is_none())
 }
 
-/// All the header's lines as one list (RFC 9110, section 5.3).
-fn joined(headers: &HeaderMap, name: &HeaderName) -> Option<Vec<u8>> {
-    let lines: Vec<&[u8]> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
-    (!lines.is_empty()).then(|| lines.join(&b","[..]))
+/// All the header's lines as one list (RFC 9110, section 5.3), of which lines past the first 4 KiB are left out. No
+/// allocation where there is one line.
+fn joined<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Cow<'a, [u8]>> {
+    const ENOUGH: usize = 4_096;
+    let mut lines = headers.get_all(name).iter().map(HeaderValue::as_bytes);
+    let mut list = Cow::Borrowed(lines.next()?);
+    for line in lines {
+        if list.len() + line.len() >= ENOUGH {
+            break;
+        }
+        let list = list.to_mut();
+        list.push(b',');
+        list.extend_from_slice(line);
+    }
+    Some(list)
 }
