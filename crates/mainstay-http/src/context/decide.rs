@@ -46,6 +46,7 @@ impl Shared {
             trust,
             received_at,
             deadline: Some(Deadline::after(received_at, time_allowed(headers, trust, &self.deadline))),
+            latest_deadline: None,
         })
     }
 }
