@@ -20,7 +20,8 @@
 //! 4. The trace continues from the trusted peer's `traceparent`, else a new one begins, and a `traceparent` that was sent is
 //!    removed, so that nothing further in follows it.
 //! 5. The deadline is the [configured length](crate::deadline::DeadlineConfig) from now. A gRPC caller's `grpc-timeout` may shorten
-//!    it, and, from a trusted peer, lengthen it up to the configured maximum.
+//!    it, and, from a trusted peer, lengthen it up to the configured maximum; so may the header that is configured for
+//!    HTTP. Handlers may [extend](RequestContext::extend_deadline) it up to the same maximum, but not beyond what the caller asked for.
 //!
 //! The client's address and scheme are the peer's: forwarding headers are not read yet. Both ids are on every answer,
 //! whoever wrote it. The layer refuses nothing. A request that already has a context (this
@@ -35,6 +36,7 @@
 
 mod decide;
 mod future;
+mod time_allowed;
 
 use std::sync::{Arc, Once};
 use std::task::{self, Poll};
@@ -49,6 +51,7 @@ use tower_service::Service;
 
 use crate::deadline::DeadlineConfig;
 pub use future::ContextFuture;
+use time_allowed::TimeAllowed;
 
 /// Settings of [`ContextLayer`].
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize, Validate)]
@@ -86,7 +89,7 @@ pub struct Context<S> {
 #[derive(Clone, Debug)]
 struct Shared {
     trusted_networks: Vec<IpNet>,
-    deadline: DeadlineConfig,
+    deadline: TimeAllowed,
     peer_of: PeerOf,
 }
 
@@ -98,7 +101,7 @@ impl ContextLayer {
         Self {
             shared: Arc::new(Shared {
                 trusted_networks: decide::canonical(&config.trusted_networks),
-                deadline: DeadlineConfig::default(),
+                deadline: TimeAllowed::new(&DeadlineConfig::default()),
                 peer_of,
             }),
         }
@@ -107,7 +110,7 @@ impl ContextLayer {
     /// How long a call may take, instead of [`DeadlineConfig::default`].
     #[must_use]
     pub fn deadline(mut self, config: &DeadlineConfig) -> Self {
-        Arc::make_mut(&mut self.shared).deadline = config.clone();
+        Arc::make_mut(&mut self.shared).deadline = TimeAllowed::new(config);
         self
     }
 

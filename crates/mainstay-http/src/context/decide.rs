@@ -1,21 +1,16 @@
 //! What the edge decides about a request: plain functions of its headers, its peer, the time and some random bytes.
 
 use std::net::IpAddr;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
 use ipnet::{IpNet, Ipv4Net};
-use mainstay_core::{
-    CorrelationId, Deadline, Parts, Peer, RequestContext, RequestId, Scheme, TraceContext, Trust,
-};
+use mainstay_core::{CorrelationId, Parts, Peer, RequestContext, RequestId, Scheme, TraceContext, Trust};
 use rand::RngExt as _;
 use tokio::time::Instant;
 
 use super::Shared;
-use crate::deadline::DeadlineConfig;
-use crate::form::is_grpc;
-use crate::grpc_timeout;
-use crate::headers::{GRPC_TIMEOUT, TRACEPARENT, TRACESTATE, X_CORRELATION_ID, X_REQUEST_ID};
+use crate::headers::{TRACEPARENT, TRACESTATE, X_CORRELATION_ID, X_REQUEST_ID};
 
 const HTTP: Scheme = Scheme::plain("http");
 const HTTPS: Scheme = Scheme::encrypted("https");
@@ -36,6 +31,7 @@ impl Shared {
         let client_address = peer.map(|peer| peer.address.ip().to_canonical());
         let trust = trust(client_address, &self.trusted_networks);
         let headers = request.headers();
+        let (deadline, latest_deadline) = self.deadline.decide(request, trust, received_at);
         let request_id = request_id(headers, trust, unix_millis, &random);
         RequestContext::new(Parts {
             request_id,
@@ -45,8 +41,8 @@ impl Shared {
             scheme: peer.map(scheme),
             trust,
             received_at,
-            deadline: Some(Deadline::after(received_at, time_allowed(headers, trust, &self.deadline))),
-            latest_deadline: None,
+            deadline,
+            latest_deadline,
         })
     }
 }
@@ -91,15 +87,6 @@ fn trace(headers: &HeaderMap, trust: Trust, random: &Random) -> TraceContext {
         .unwrap_or_else(|| TraceContext::root(trace_id, span_id))
 }
 
-/// How long the call may take: the caller may always ask for less, and a trusted one for more, up to the maximum.
-fn time_allowed(headers: &HeaderMap, trust: Trust, config: &DeadlineConfig) -> Duration {
-    let most = if trust.is_trusted() { config.maximum } else { config.default };
-    let asked = only(headers, &GRPC_TIMEOUT).filter(|_| is_grpc(headers));
-    asked
-        .and_then(|value| grpc_timeout::parse(value.as_bytes()))
-        .map_or(config.default, |asked| asked.min(most))
-}
-
 /// Makes the request's headers say what was decided, where they say anything: one id of each kind, and no trace that was
 /// not continued.
 pub(super) fn settle_headers(headers: &mut HeaderMap, context: &RequestContext) {
@@ -134,7 +121,7 @@ pub(super) fn id_value(id: &str) -> HeaderValue {
 }
 
 /// The header's value if it was sent exactly once.
-fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
+pub(super) fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
     let mut values = headers.get_all(name).iter();
     values.next().filter(|_| values.next().is_none())
 }
