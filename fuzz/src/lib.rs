@@ -19,12 +19,14 @@
 use arbitrary::Unstructured;
 
 pub mod config;
+pub mod deadline;
 
 /// The target of this name, on plain bytes. Too few of them are no input.
 pub fn target(name: &str) -> Option<fn(&[u8])> {
     match name {
         "config_loader" => Some(|bytes| on(bytes, config::check_loader)),
         "config_variables" => Some(|bytes| on(bytes, config::check_variables)),
+        "deadline_texts" => Some(|bytes| on(bytes, deadline::check)),
         _ => None,
     }
 }
