@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "this binary is nothing but tests")]
 
 mod architecture;
+mod deadlines;
 mod hosts;
 mod matrix;
 mod seams;

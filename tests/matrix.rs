@@ -5,7 +5,7 @@
 use mainstay::server::{self, ServerConfig};
 use mainstay_http::access_log::AccessLogLayer;
 use mainstay_http::context::ContextLayer;
-use mainstay_http::deadline::DeadlineLayer;
+use mainstay_http::deadline::{DeadlineLayer, UploadDeadlineLayer};
 use mainstay_http::panic_guard::PanicGuardLayer;
 use mainstay_http::problem::ProblemsLayer;
 use mainstay_http::propagate::PropagateLayer;
@@ -47,6 +47,7 @@ layers! {
     problems: ProblemsLayer::new();
     panic_guard: PanicGuardLayer::new();
     deadline: DeadlineLayer::default();
+    upload_deadline: UploadDeadlineLayer::default();
     propagate: PropagateLayer::new();
     server_stack: server::stack(&ServerConfig::default()).unwrap();
 }

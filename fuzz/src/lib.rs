@@ -21,6 +21,7 @@ use arbitrary::Unstructured;
 
 pub mod config;
 pub mod edge;
+pub mod deadline;
 
 /// The target of this name, on plain bytes. Too few of them are no input.
 pub fn target(name: &str) -> Option<fn(&[u8])> {
@@ -31,6 +32,7 @@ pub fn target(name: &str) -> Option<fn(&[u8])> {
         "forwarded" => Some(|bytes| on(bytes, edge::check_forwarded)),
         "grpc_timeout" => Some(edge::check_grpc_timeout),
         "trace" => Some(|bytes| on(bytes, edge::check_trace)),
+        "deadline_texts" => Some(|bytes| on(bytes, deadline::check)),
         _ => None,
     }
 }

@@ -1,5 +1,7 @@
 //! The one value that a call carries from the edge to the log line, the outbound call and, later, the message.
 
+mod extension;
+
 use std::error::Error;
 use std::fmt::{self, Display, Formatter};
 use std::net::IpAddr;
@@ -9,12 +11,14 @@ use std::time::Instant;
 use crate::{
     CorrelationId, Deadline, Host, Outcome, RefusedId, RequestId, Scheme, TenantId, TraceContext, Trust,
 };
+use extension::Extension;
 
 /// Everything that was decided about a call when it came in.
 ///
 /// One request has one of these, in its extensions, put there by the layer at the edge. It is one `Arc`: a clone is one
-/// atomic increment, making it is one allocation. Everything in it is decided once and never changes; the tenant, which
-/// is found out later than the rest, [is set once](Self::set_tenant).
+/// atomic increment, making it is one allocation. Everything in it is decided once and never changes, but for two things:
+/// the tenant, which is found out later than the rest, [is set once](Self::set_tenant), and the deadline
+/// [can be moved](Self::extend_deadline) as far as the edge allows.
 ///
 /// It knows no protocol, so a message, a saga step and an audit row can carry the same.
 #[derive(Clone, Debug)]
@@ -45,6 +49,8 @@ pub struct Parts {
     pub received_at: Instant,
     /// When the caller stops waiting.
     pub deadline: Option<Deadline>,
+    /// How far the deadline [may be moved](RequestContext::extend_deadline); `None`: not at all.
+    pub latest_deadline: Option<Deadline>,
 }
 
 /// The tenant of this call was already decided to be another one.
@@ -61,6 +67,7 @@ struct Shared {
     parts: Parts,
     tenant: OnceLock<TenantId>,
     noted: OnceLock<Outcome>,
+    extension: Extension,
 }
 
 // === impl RequestContext ===
@@ -87,12 +94,14 @@ impl RequestContext {
     #[must_use]
     pub fn derive(&self, change: impl FnOnce(&mut Parts)) -> Self {
         let mut parts = self.shared.parts.clone();
+        parts.deadline = self.deadline();
         change(&mut parts);
         Self::sealed(parts, self.shared.tenant.clone())
     }
 
     fn sealed(parts: Parts, tenant: OnceLock<TenantId>) -> Self {
-        Self { shared: Arc::new(Shared { parts, tenant, noted: OnceLock::new() }) }
+        let (noted, extension) = (OnceLock::new(), Extension::default());
+        Self { shared: Arc::new(Shared { parts, tenant, noted, extension }) }
     }
 
     /// The id of this request; hops that trust each other keep it.
@@ -144,8 +153,44 @@ impl RequestContext {
     }
 
     /// When the caller stops waiting, or `None` if it waits for ever.
+    ///
+    /// It can [move](Self::extend_deadline), and only away: who waits for it asks again when it is there.
     pub fn deadline(&self) -> Option<Deadline> {
-        self.shared.parts.deadline
+        let decided = self.shared.parts.deadline?;
+        Some(self.extended_deadline().map_or(decided, |extended| extended.max(decided)))
+    }
+
+    /// Asks for more time, for every holder of this context: who guards the call, and what is called next.
+    ///
+    /// It is granted up to [`Parts::latest_deadline`], and a deadline is never made sooner. Returns the deadline that
+    /// now counts, or `None` where the context has none.
+    ///
+    /// ```
+    /// # use std::time::{Duration, Instant};
+    /// # use mainstay_core::{Deadline, Parts, RequestContext, RequestId, TraceContext};
+    /// # let now = Instant::now();
+    /// # let trace = TraceContext::root([1; 16], [2; 8]);
+    /// let context = RequestContext::new(Parts {
+    ///     deadline: Some(Deadline::after(now, Duration::from_secs(10))),
+    ///     latest_deadline: Some(Deadline::after(now, Duration::from_secs(60))),
+    ///     ..Parts::new(RequestId::v7(1_000, [0; 10]), trace, now)
+    /// });
+    /// let granted = context.extend_deadline(now + Duration::from_secs(90));
+    /// assert_eq!(granted, Some(Deadline::after(now, Duration::from_secs(60))));
+    /// assert_eq!(context.deadline(), granted);
+    /// ```
+    pub fn extend_deadline(&self, to: Instant) -> Option<Deadline> {
+        let Parts { deadline, latest_deadline, received_at, .. } = &self.shared.parts;
+        let to = Deadline::at(to);
+        // A context without a deadline does not limit; a guard with a limit of its own has its own maximum.
+        let granted = deadline.map_or(to, |deadline| to.earliest(latest_deadline.unwrap_or(deadline)));
+        self.shared.extension.raise(*received_at, granted);
+        self.deadline()
+    }
+
+    /// How far the deadline was moved so far, or `None` if nobody asked. A guard that has a limit of its own reads it.
+    pub fn extended_deadline(&self) -> Option<Deadline> {
+        self.shared.extension.granted(self.shared.parts.received_at)
     }
 
     /// Whose call it is, once that is decided.
@@ -197,6 +242,7 @@ impl Parts {
             trust: Trust::Untrusted,
             received_at,
             deadline: None,
+            latest_deadline: None,
         }
     }
 }
@@ -213,14 +259,21 @@ impl Error for TenantConflict {}
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
     use tokio::time::Instant;
 
     use super::{Parts, RequestContext, TenantConflict};
-    use crate::{Outcome, Phase, RequestId, TenantId, TraceContext, Trust};
+    use crate::{Deadline, Outcome, Phase, RequestId, TenantId, TraceContext, Trust};
+
+    fn parts() -> Parts {
+        let trace = TraceContext::root([1; 16], [1; 8]);
+        Parts::new(RequestId::v7(1_000, [1; 10]), trace, Instant::now().into_std())
+    }
 
     fn context() -> RequestContext {
-        let trace = TraceContext::root([1; 16], [1; 8]);
-        RequestContext::new(Parts::new(RequestId::v7(1_000, [1; 10]), trace, Instant::now().into_std()))
+        RequestContext::new(parts())
     }
 
     #[test]
@@ -252,6 +305,60 @@ mod tests {
         after.note_outcome(Outcome::Complete);
         assert_eq!(after.noted_outcome(), Some(Outcome::Panicked(Phase::Stream)));
         assert_eq!(context.noted_outcome(), None);
+    }
+
+    #[test]
+    fn a_derived_context_begins_with_the_moved_deadline_and_is_moved_alone() {
+        let parts = parts();
+        let after = |secs| Some(Deadline::after(parts.received_at, Duration::from_secs(secs)));
+        let context =
+            RequestContext::new(Parts { deadline: after(1), latest_deadline: after(9), ..parts.clone() });
+        context.extend_deadline(parts.received_at + Duration::from_secs(2));
+        let derived = context.derive(|_| ());
+        assert_eq!(derived.deadline(), after(2));
+        derived.extend_deadline(parts.received_at + Duration::from_secs(3));
+        assert_eq!((context.deadline(), derived.deadline()), (after(2), after(3)));
+    }
+
+    #[test]
+    fn threads_that_ask_at_once_get_the_furthest_of_what_they_asked() {
+        let parts = parts();
+        let after = |secs| Some(Deadline::after(parts.received_at, Duration::from_secs(secs)));
+        let context =
+            RequestContext::new(Parts { deadline: after(1), latest_deadline: after(99), ..parts.clone() });
+        std::thread::scope(|scope| {
+            for secs in 2..=9 {
+                let context = &context;
+                scope.spawn(move || {
+                    context.extend_deadline(context.received_at() + Duration::from_secs(secs))
+                });
+            }
+        });
+        assert_eq!(context.deadline(), after(9));
+    }
+
+    proptest! {
+        /// The model: the furthest of what was asked, cut at the latest, and never sooner than what was decided.
+        #[test]
+        fn the_deadline_moves_away_up_to_the_latest_and_never_back(
+            decided in prop::option::of(0_u64..1_000),
+            latest in prop::option::of(0_u64..1_000),
+            asked in prop::collection::vec(0_u64..2_000, 0..8),
+        ) {
+            let parts = parts();
+            let start = parts.received_at;
+            let after = |millis| Deadline::after(start, Duration::from_millis(millis));
+            let context = RequestContext::new(Parts {
+                deadline: decided.map(after), latest_deadline: latest.map(after), ..parts
+            });
+            let (mut model, holder) = (decided, context.clone());
+            for asked in asked {
+                model = model.map(|now| now.max(asked.min(latest.unwrap_or(0))));
+                let counts = context.extend_deadline(start + Duration::from_millis(asked));
+                prop_assert_eq!(counts, model.map(after));
+                prop_assert_eq!(holder.deadline(), counts);
+            }
+        }
     }
 
     #[test]

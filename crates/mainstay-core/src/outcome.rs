@@ -46,6 +46,7 @@ impl Outcome {
     /// The outcome of a call that was refused for this reason before there was an answer.
     pub const fn of_rejection(reason: Reason) -> Self {
         match reason {
+            Reason::RequestTimeout => Self::TimedOut(Phase::Request),
             Reason::DeadlineExceeded => Self::TimedOut(Phase::Answer),
             _ => Self::Rejected(reason),
         }

@@ -56,6 +56,8 @@ pub enum Reason {
     Overloaded,
     /// What the service itself needs is away (a circuit is open, a drain has begun).
     Unavailable,
+    /// The call itself did not come in whole in the time that it was given.
+    RequestTimeout,
     /// The answer was not ready when the deadline passed; the work may or may not have been done.
     DeadlineExceeded,
     /// A fault of ours: a panic, a broken invariant.
@@ -90,6 +92,7 @@ impl Reason {
         Self::RateLimited,
         Self::Overloaded,
         Self::Unavailable,
+        Self::RequestTimeout,
         Self::DeadlineExceeded,
         Self::Internal,
     ];
@@ -108,6 +111,7 @@ impl Reason {
             Self::RateLimited => "rate_limited",
             Self::Overloaded => "overloaded",
             Self::Unavailable => "unavailable",
+            Self::RequestTimeout => "request_timeout",
             Self::DeadlineExceeded => "deadline_exceeded",
             Self::Internal => "internal",
         }
@@ -149,12 +153,13 @@ mod tests {
             Reason::RateLimited => 8,
             Reason::Overloaded => 9,
             Reason::Unavailable => 10,
-            Reason::DeadlineExceeded => 11,
-            Reason::Internal => 12,
+            Reason::RequestTimeout => 11,
+            Reason::DeadlineExceeded => 12,
+            Reason::Internal => 13,
         };
         assert_eq!(
             Reason::ALL.iter().map(|reason| place(*reason)).collect::<Vec<_>>(),
-            (0..13).collect::<Vec<_>>()
+            (0..14).collect::<Vec<_>>()
         );
         let names: HashSet<_> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
         assert_eq!(names.len(), Reason::ALL.len());

@@ -66,6 +66,8 @@ const fn codes(reason: Reason) -> (StatusCode, u16) {
         Reason::NotAcceptable => (StatusCode::NOT_ACCEPTABLE, 3),
         Reason::RateLimited => (StatusCode::TOO_MANY_REQUESTS, 8),
         Reason::Overloaded | Reason::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, 14),
+        // RFC 9110, section 15.5.9: the request did not come in whole in the time that the server was prepared to wait.
+        Reason::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, 4),
         Reason::DeadlineExceeded => (StatusCode::GATEWAY_TIMEOUT, 4),
         // `Reason` may grow: a reason without a row is a fault of ours.
         _ => (StatusCode::INTERNAL_SERVER_ERROR, 13),

@@ -28,7 +28,8 @@
 //!    [link](mainstay_core::TraceContext::link) to the one that was sent, whose header is removed, so that nothing further in
 //!    follows it.
 //! 6. The deadline is the [configured length](crate::deadline::DeadlineConfig) from now. A gRPC caller's `grpc-timeout` may shorten
-//!    it, and, from a trusted peer, lengthen it up to the configured maximum.
+//!    it, and, from a trusted peer, lengthen it up to the configured maximum; so may the header that is configured for
+//!    HTTP. Handlers may [extend](RequestContext::extend_deadline) it up to the same maximum, but not beyond what the caller asked for.
 //!
 //! Forwarding headers that were not believed (`forwarded`, `x-forwarded-*`, `x-real-ip`) are removed, so that neither a
 //! handler nor the next hop takes them for more: everything from a stranger, and from a trusted peer those of the family
@@ -51,6 +52,7 @@ mod forwarded;
 mod future;
 mod host;
 mod settle;
+mod time_allowed;
 
 use std::sync::{Arc, Once};
 use std::task::{self, Poll};
@@ -65,6 +67,7 @@ use tower_service::Service;
 
 use crate::deadline::DeadlineConfig;
 pub use future::ContextFuture;
+use time_allowed::TimeAllowed;
 
 /// Settings of [`ContextLayer`].
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize, Validate)]
@@ -140,7 +143,7 @@ struct Shared {
     trusted_networks: Vec<IpNet>,
     forwarding_header: ForwardingHeader,
     trace: TrustedTrace,
-    deadline: DeadlineConfig,
+    deadline: TimeAllowed,
     peer_of: PeerOf,
 }
 
@@ -154,7 +157,7 @@ impl ContextLayer {
                 trusted_networks: decide::canonical(&config.trusted_networks),
                 forwarding_header: config.forwarding_header,
                 trace: config.trace,
-                deadline: DeadlineConfig::default(),
+                deadline: TimeAllowed::new(&DeadlineConfig::default()),
                 peer_of,
             }),
         }
@@ -163,7 +166,7 @@ impl ContextLayer {
     /// How long a call may take, instead of [`DeadlineConfig::default`].
     #[must_use]
     pub fn deadline(mut self, config: &DeadlineConfig) -> Self {
-        Arc::make_mut(&mut self.shared).deadline = config.clone();
+        Arc::make_mut(&mut self.shared).deadline = TimeAllowed::new(config);
         self
     }
 

@@ -10,7 +10,8 @@
 //! | [`SecurityHeadersLayer`](security_headers::SecurityHeadersLayer) | helmet's headers on every answer but gRPC's; the handler's own value wins |
 //! | [`ProblemsLayer`](problem::ProblemsLayer) | problems of handlers and bare errors of routers leave as RFC 9457 problems that name the request id |
 //! | [`PanicGuardLayer`](panic_guard::PanicGuardLayer) | a panic in call, future or body becomes an answer and one event |
-//! | [`DeadlineLayer`](deadline::DeadlineLayer) | no answer before the deadline: the call is dropped, the caller gets 504 or DEADLINE_EXCEEDED |
+//! | [`DeadlineLayer`](deadline::DeadlineLayer) | too slow a call is dropped, the caller gets 504 or DEADLINE_EXCEEDED; too slow an answer's body is ended |
+//! | [`UploadDeadlineLayer`](deadline::UploadDeadlineLayer) | reading too slow a request's body fails; the caller gets 408 |
 //!
 //! ```
 //! use mainstay_http::access_log::AccessLogLayer;

@@ -4,21 +4,26 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::task::{Context, Poll};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, Request, Response};
+use http_body::Body;
 use http_body_util::{BodyExt, Full};
 use mainstay_core::{CorrelationId, Deadline, Parts, Peer, RequestContext, RequestId, TraceContext};
 use mainstay_http::access_log::AccessLogLayer;
 use mainstay_http::context::{ContextConfig, ContextLayer};
-use mainstay_http::deadline::DeadlineLayer;
+use mainstay_http::deadline::{
+    BodyLimits, Covers, DeadlineConfig, DeadlineLayer, RouteDeadline, UploadBody, UploadDeadlineLayer,
+};
 use mainstay_http::panic_guard::PanicGuardLayer;
 use mainstay_http::problem::ProblemsLayer;
 use mainstay_http::propagate::PropagateLayer;
 use mainstay_http::security_headers::SecurityHeadersLayer;
 use mainstay_testkit::alloc::{count_allocations, count_allocations_of};
+use mainstay_testkit::body::{ScriptedBody, Step};
 use tokio::time::Instant;
 use tower::{Layer, Service, ServiceExt};
 use tracing::span::{Attributes, Id, Record};
@@ -92,7 +97,7 @@ async fn allocations<L, ResB>(layer: L, request: impl Fn() -> Request<()>) -> u6
 where
     L: Layer<Inner>,
     L::Service: Service<Request<()>, Response = Response<ResB>, Error = Infallible>,
-    ResB: http_body::Body<Data = Bytes> + Unpin,
+    ResB: Body<Data = Bytes> + Unpin,
 {
     let mut service = layer.layer(Inner);
     let mut count = 0;
@@ -185,4 +190,62 @@ async fn propagation_costs_the_text_of_each_header_and_the_growth_of_the_map() {
 #[tokio::test]
 async fn a_request_without_a_context_is_propagated_for_nothing() {
     assert_eq!(allocations(PropagateLayer::new(), || request(&[])).await, 0);
+}
+
+/// Reads its request's body to the end, and answers when it has.
+#[derive(Clone)]
+struct Reading;
+
+impl Service<Request<UploadBody<ScriptedBody>>> for Reading {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = Answering;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<UploadBody<ScriptedBody>>) -> Answering {
+        Answering(request.into_body())
+    }
+}
+
+struct Answering(UploadBody<ScriptedBody>);
+
+impl Future for Answering {
+    type Output = Result<Response<Full<Bytes>>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        while ready!(Pin::new(&mut self.0).poll_frame(cx)).is_some() {}
+        Poll::Ready(Ok(Response::new(Full::from("hello"))))
+    }
+}
+
+async fn upload_allocations(config: &DeadlineConfig, steps: &[Step]) -> u64 {
+    let service = UploadDeadlineLayer::new(config).layer(Reading);
+    let request = Request::new(ScriptedBody::new(steps.to_vec()));
+    let (_, counted) = count_allocations_of(async { drop(service.oneshot(request).await) }).await;
+    counted.count
+}
+
+#[tokio::test(start_paused = true)]
+async fn deadlines_cost_nothing_but_the_timer_of_a_limited_body_and_the_flag_of_an_upload() {
+    let limits = BodyLimits { idle: Some(Duration::from_secs(1)), total: Some(Duration::from_secs(9)) };
+    let route = RouteDeadline::new("/orders/{id}".parse().unwrap());
+    let limited = DeadlineConfig {
+        covers: Covers::Body,
+        request_body: limits,
+        response_body: limits,
+        routes: vec![route],
+        ..DeadlineConfig::default()
+    };
+    let request = || with_context(request(&[]));
+    for layer in [DeadlineLayer::in_stack(&limited), DeadlineLayer::new(&limited), DeadlineLayer::inherited()]
+    {
+        assert_eq!(allocations(layer, request).await, 0);
+    }
+    let (ready, waited) = ([Step::Data("x".into())], [Step::Pending, Step::Data("x".into()), Step::Pending]);
+    assert_eq!(upload_allocations(&DeadlineConfig::default(), &waited).await, 0);
+    assert_eq!(upload_allocations(&limited, &ready).await, 1);
+    assert_eq!(upload_allocations(&limited, &waited).await, 2);
 }

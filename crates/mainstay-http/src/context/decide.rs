@@ -2,22 +2,18 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
 use ipnet::{IpNet, Ipv4Net};
 use mainstay_core::{
-    CorrelationId, Deadline, Host, Parts, Peer, RefusedId, RequestContext, RequestId, Scheme, TraceContext,
-    Trust,
+    CorrelationId, Host, Parts, Peer, RefusedId, RequestContext, RequestId, Scheme, TraceContext, Trust,
 };
 use rand::RngExt as _;
 use tokio::time::Instant;
 
 use super::{Shared, TrustedTrace, forwarded, host};
-use crate::deadline::DeadlineConfig;
-use crate::form::is_grpc;
-use crate::grpc_timeout;
-use crate::headers::{GRPC_TIMEOUT, TRACEPARENT, TRACESTATE, X_CORRELATION_ID, X_REQUEST_ID};
+use crate::headers::{TRACEPARENT, TRACESTATE, X_CORRELATION_ID, X_REQUEST_ID};
 
 pub(super) const HTTP: Scheme = Scheme::plain("http");
 pub(super) const HTTPS: Scheme = Scheme::encrypted("https");
@@ -48,6 +44,7 @@ impl Shared {
             Some(said) => Host::parse(said).ok(),
             None => host::own(request),
         };
+        let (deadline, latest_deadline) = self.deadline.decide(request, trust, received_at);
         let (request_id, refused_request_id) = request_id(headers, trust, unix_millis, &random);
         RequestContext::new(Parts {
             request_id,
@@ -60,7 +57,8 @@ impl Shared {
             host,
             trust,
             received_at,
-            deadline: Some(Deadline::after(received_at, time_allowed(headers, trust, &self.deadline))),
+            deadline,
+            latest_deadline,
         })
     }
 }
@@ -119,15 +117,6 @@ fn trace(headers: &HeaderMap, trust: Trust, trusted: TrustedTrace, random: &Rand
         }
     });
     read.unwrap_or_else(|| TraceContext::root(trace_id, span_id))
-}
-
-/// How long the call may take: the caller may always ask for less, and a trusted one for more, up to the maximum.
-fn time_allowed(headers: &HeaderMap, trust: Trust, config: &DeadlineConfig) -> Duration {
-    let most = if trust.is_trusted() { config.maximum } else { config.default };
-    let asked = only(headers, &GRPC_TIMEOUT).filter(|_| is_grpc(headers));
-    asked
-        .and_then(|value| grpc_timeout::parse(value.as_bytes()))
-        .map_or(config.default, |asked| asked.min(most))
 }
 
 /// The networks in the form that addresses are compared in: IPv4 in IPv6's clothes becomes IPv4.

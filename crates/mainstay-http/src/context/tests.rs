@@ -33,7 +33,7 @@ async fn send(peer: &str, headers: &[(&str, &str)]) -> Seen {
 
 async fn send_with(mut config: ContextConfig, peer: &str, headers: &[(&str, &str)]) -> Seen {
     config.trusted_networks = vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()];
-    let limits = DeadlineConfig { default: Duration::from_secs(10), maximum: Duration::from_secs(60) };
+    let limits = DeadlineConfig::default();
     let mut request = Request::builder().method("POST").body(()).unwrap();
     for (name, value) in headers {
         request.headers_mut().append(http::HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
