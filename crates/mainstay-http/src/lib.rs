@@ -7,7 +7,7 @@
 //! |---|---|
 //! | [`ContextLayer`](context::ContextLayer) | decides the [`RequestContext`](mainstay_core::RequestContext): ids, trace, peer, deadline; echoes the ids |
 //! | [`AccessLogLayer`](access_log::AccessLogLayer) | one event a request, exactly once, when the answer's last byte is handed over or dropped |
-//! | [`SecurityHeadersLayer`](security_headers::SecurityHeadersLayer) | helmet's headers on every answer but gRPC's; the handler's own value wins |
+//! | [`SecurityHeadersLayer`](security_headers::SecurityHeadersLayer) | helmet's headers on every answer but gRPC's, with a nonce where asked; the handler's own value wins |
 //! | [`ProblemsLayer`](problem::ProblemsLayer) | problems of handlers and bare errors of routers leave as RFC 9457 problems that name the request id |
 //! | [`PanicGuardLayer`](panic_guard::PanicGuardLayer) | a panic in call, future or body becomes an answer and one event |
 //! | [`DeadlineLayer`](deadline::DeadlineLayer) | too slow a call is dropped, the caller gets 504 or DEADLINE_EXCEEDED; too slow an answer's body is ended |

@@ -1,121 +1,108 @@
 //! The headers that helmet.js sets, on every answer but gRPC's; the handler's own value wins.
 //!
 //! ```
-//! use mainstay_http::security_headers::{SecurityHeadersConfig, SecurityHeadersLayer};
-//!
-//! let config = SecurityHeadersConfig {
-//!     content_security_policy: "default-src 'none';frame-ancestors 'none'".to_owned(),
-//!     ..SecurityHeadersConfig::default()
+//! use mainstay_http::security_headers::{
+//!     ContentSecurityPolicy, CspNonce, Directive, SecurityHeadersConfig, SecurityHeadersLayer, Source,
 //! };
-//! let layer = SecurityHeadersLayer::new(&config)?;
-//! # let _: SecurityHeadersLayer = layer;
-//! # Ok::<(), mainstay_http::security_headers::InvalidHeaderValue>(())
+//! use tower::{Layer, ServiceExt, service_fn};
+//! # use std::convert::Infallible;
+//! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+//!
+//! let policy = ContentSecurityPolicy::default().with(Directive::ScriptSrc, [Source::NONCE]);
+//! let config = SecurityHeadersConfig { content_security_policy: policy, ..SecurityHeadersConfig::default() };
+//!
+//! let page = service_fn(async |request: http::Request<()>| {
+//!     let nonce = request.extensions().get::<CspNonce>().expect("the policy asks for it");
+//!     let page = format!("<script nonce=\"{nonce}\">hello()</script>");
+//!     Ok::<_, Infallible>(http::Response::builder().header("content-type", "text/html").body(page).unwrap())
+//! });
+//! let answer = SecurityHeadersLayer::new(&config)?.layer(page).oneshot(http::Request::new(())).await.unwrap();
+//!
+//! let policy = answer.headers()["content-security-policy"].to_str().unwrap();
+//! let nonce = answer.body().split('"').nth(1).unwrap();
+//! assert!(policy.contains(&format!("script-src 'nonce-{nonce}'")));
+//! # Ok::<(), mainstay_http::security_headers::InvalidSecurityHeaders>(()) }).unwrap();
 //! ```
 //!
-//! The defaults are helmet 8.3.0's, byte for byte: twelve headers, and `X-Powered-By` removed. Two things differ, because
-//! helmet cannot know what we know: `Strict-Transport-Security` and the policy's `upgrade-insecure-requests` are sent only
-//! where the [`RequestContext`]'s scheme is encrypted, since over plain HTTP the first is ignored (RFC 6797, section 7.2)
-//! and the second breaks local development.
+//! The defaults are helmet 8.3.0's, byte for byte and in its order: twelve headers, and `X-Powered-By` removed; so are all
+//! its options and the texts of its errors. Two things differ, because helmet cannot know what we know:
+//! `Strict-Transport-Security` and the policy's `upgrade-insecure-requests` are sent only where the [`RequestContext`]'s
+//! scheme is encrypted, since over plain HTTP the first is ignored (RFC 6797, section 7.2) and the second breaks local
+//! development. Without a context neither is sent.
 //!
-//! Whether a connection is encrypted is what the listener says of it ([`Peer::encrypted`](mainstay_core::Peer)); a proxy's
-//! `X-Forwarded-Proto` is not read yet, so behind a proxy that ends TLS neither of the two is sent.
+//! # Profiles
 //!
-//! The layer refuses nothing. It stands outside whatever writes answers of its own, so that those have the headers too. It
-//! grows the response's own map at most once, which is two allocations.
+//! [`Profile::Helmet`] is the default: all answers get all headers. They do no harm on JSON, and nothing that a browser
+//! renders or runs is ever without them, whatever its type. [`Profile::ByContentType`] gives data a policy that allows nothing
+//! (`default-src 'none';frame-ancestors 'none'`), `X-Frame-Options: DENY`, `X-Content-Type-Options`,
+//! `Cross-Origin-Resource-Policy` and `Strict-Transport-Security`, as far as each is on, and nothing else. What browsers
+//! render or run gets all: HTML, XHTML, SVG, scripts (a worker is under its own script's policy), PDF. A 304 without a content
+//! type gets only what both kinds get alike, because browsers write its headers over those of the page that they hold.
+//!
+//! # The nonce
+//!
+//! It is made where a policy holds [`Source::NONCE`], the request is not gRPC and its `Accept` names HTML, takes anything or
+//! is not there; the handler finds it as [`CspNonce`] in the request's extensions. It is sent with HTML only; in the policy of
+//! other answers its place is left out, so that `script-src 'nonce'` allows no script at all. A page with a nonce must not
+//! come from a cache that others share (`Cache-Control: private` or `no-store`): its nonce would be known. A 304 leaves the
+//! cached page its policy with its nonce.
+//!
+//! # What is not here
+//!
+//! `Clear-Site-Data` on every answer would log its readers out; the handler that logs them out sets it. A policy of the
+//! handler's own is never joined by a second one, which would forbid what either forbids; a report-only policy beside it is.
+//!
+//! The layer refuses nothing. It stands outside whatever writes answers of its own, so that those have the headers too.
+//! Dropping the future drops the inner one. It grows the response's own map at most once, which is two allocations; a
+//! nonce costs its place in the request's extensions and the text of each policy that holds it. Settings that ask for
+//! nothing leave the answer as it is.
 
-use std::error::Error;
-use std::fmt::{self, Display, Formatter};
+#[macro_use]
+mod words;
+mod error;
+mod nonce;
+mod plan;
+mod policy;
+mod settings;
+mod source;
+
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use garde::Validate;
-use http::header::{
-    CONTENT_SECURITY_POLICY, Entry, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
-    X_DNS_PREFETCH_CONTROL, X_FRAME_OPTIONS, X_XSS_PROTECTION,
-};
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use http::{Request, Response};
 use mainstay_core::{RequestContext, Scheme};
 use pin_project_lite::pin_project;
-use serde::{Deserialize, Serialize};
+use rand::RngExt as _;
 use tower_layer::Layer;
 use tower_service::Service;
 
+pub use self::error::InvalidSecurityHeaders;
+pub use self::nonce::CspNonce;
+pub use self::policy::{ContentSecurityPolicy, DirectiveValue, Directives};
+pub use self::settings::{Allowed, Profile, ReferrerPolicy, SecurityHeadersConfig, StrictTransportSecurity};
+pub use self::source::{Directive, HashAlgorithm, InvalidSource, Keyword, Source};
+pub use self::words::{
+    CrossOriginEmbedderPolicy, CrossOriginOpenerPolicy, CrossOriginResourcePolicy, DnsPrefetchControl,
+    FrameOptions, PermittedCrossDomainPolicies, ReferrerToken,
+};
+
+use self::nonce::may_take_html;
+use self::plan::Plan;
 use crate::form::Form;
-
-const DEFAULT_POLICY: &str = "default-src 'self';base-uri 'self';font-src 'self' https: data:;form-action 'self';\
-    frame-ancestors 'self';img-src 'self' data:;object-src 'none';script-src 'self';script-src-attr 'none';\
-    style-src 'self' https: 'unsafe-inline';upgrade-insecure-requests";
-const UPGRADE: &str = "upgrade-insecure-requests";
-const X_POWERED_BY: HeaderName = HeaderName::from_static("x-powered-by");
-
-/// What never differs: helmet's other ten headers.
-const FIXED: [(HeaderName, HeaderValue); 10] = [
-    (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
-    (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
-    (HeaderName::from_static("origin-agent-cluster"), HeaderValue::from_static("?1")),
-    (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
-    (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-    (X_DNS_PREFETCH_CONTROL, HeaderValue::from_static("off")),
-    (HeaderName::from_static("x-download-options"), HeaderValue::from_static("noopen")),
-    (X_FRAME_OPTIONS, HeaderValue::from_static("SAMEORIGIN")),
-    (HeaderName::from_static("x-permitted-cross-domain-policies"), HeaderValue::from_static("none")),
-    (X_XSS_PROTECTION, HeaderValue::from_static("0")),
-];
-
-/// Settings of [`SecurityHeadersLayer`].
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize, Validate)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(default, deny_unknown_fields)]
-pub struct SecurityHeadersConfig {
-    /// Whether the headers are set at all. True by default.
-    #[garde(skip)]
-    pub enabled: bool,
-    /// The whole `Content-Security-Policy`, directives joined by `;`. helmet's by default; empty means that none is sent.
-    #[garde(custom(is_header_value))]
-    pub content_security_policy: String,
-    /// `Strict-Transport-Security`, sent over encrypted connections only.
-    #[garde(dive)]
-    pub strict_transport_security: StrictTransportSecurity,
-}
-
-/// How long browsers are to insist on https (RFC 6797).
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize, Validate)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(default, deny_unknown_fields)]
-pub struct StrictTransportSecurity {
-    /// Whether the header is sent. True by default.
-    #[garde(skip)]
-    pub enabled: bool,
-    /// For how long, in seconds, as in the header. 31,536,000 (365 days) by default.
-    #[garde(skip)]
-    pub max_age_seconds: u64,
-    /// Whether subdomains are meant too. True by default.
-    #[garde(skip)]
-    pub include_sub_domains: bool,
-    /// Whether browsers may build the host into their lists; hard to take back. False by default. The lists take only hosts
-    /// with at least a year and all subdomains.
-    #[garde(custom(may_preload(self)))]
-    pub preload: bool,
-}
-
-/// A configured text holds a character that no header may hold.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InvalidHeaderValue {
-    header: HeaderName,
-}
 
 /// Sets security headers. See the [module](self).
 #[derive(Clone, Debug)]
 pub struct SecurityHeadersLayer {
-    plan: Arc<Plan>,
+    // None: the settings ask for nothing.
+    plan: Option<Arc<Plan>>,
 }
 
 /// The service of [`SecurityHeadersLayer`].
 #[derive(Clone, Debug)]
 pub struct SecurityHeaders<S> {
     inner: S,
-    plan: Arc<Plan>,
+    plan: Option<Arc<Plan>>,
 }
 
 pin_project! {
@@ -127,80 +114,20 @@ pin_project! {
         // None: nothing is to be set on this answer.
         plan: Option<Arc<Plan>>,
         encrypted: bool,
-    }
-}
-
-/// The headers, ready to be copied: which of the two lists depends on the client's scheme.
-#[derive(Debug)]
-struct Plan {
-    enabled: bool,
-    plain: Box<[(HeaderName, HeaderValue)]>,
-    encrypted: Box<[(HeaderName, HeaderValue)]>,
-}
-
-// === impl SecurityHeadersConfig ===
-
-impl Default for SecurityHeadersConfig {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            content_security_policy: DEFAULT_POLICY.to_owned(),
-            strict_transport_security: StrictTransportSecurity::default(),
-        }
-    }
-}
-
-impl Default for StrictTransportSecurity {
-    fn default() -> Self {
-        Self { enabled: true, max_age_seconds: 365 * 24 * 60 * 60, include_sub_domains: true, preload: false }
-    }
-}
-
-impl StrictTransportSecurity {
-    fn value(&self) -> HeaderValue {
-        let sub_domains = if self.include_sub_domains { "; includeSubDomains" } else { "" };
-        let preload = if self.preload { "; preload" } else { "" };
-        let text = format!("max-age={}{sub_domains}{preload}", self.max_age_seconds);
-        HeaderValue::try_from(text).expect("digits and fixed words are a header value")
-    }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "garde hands the context over by reference")]
-fn is_header_value(text: &str, (): &()) -> garde::Result {
-    match HeaderValue::from_str(text) {
-        Ok(_) => Ok(()),
-        Err(_) => Err(garde::Error::new("holds a line break or another character that no header may hold")),
-    }
-}
-
-fn may_preload(policy: &StrictTransportSecurity) -> impl FnOnce(&bool, &()) -> garde::Result {
-    const YEAR: u64 = 365 * 24 * 60 * 60;
-    let is_allowed = policy.max_age_seconds >= YEAR && policy.include_sub_domains;
-    move |preload, ()| {
-        if *preload && !is_allowed {
-            return Err(garde::Error::new(
-                "browsers' lists ask for max_age_seconds of a year and include_sub_domains",
-            ));
-        }
-        Ok(())
+        nonce: Option<CspNonce>,
     }
 }
 
 // === impl SecurityHeadersLayer ===
 
 impl SecurityHeadersLayer {
-    /// The layer with these settings, all texts checked and ready to send.
+    /// The layer with these settings, all checked and ready to send.
     ///
     /// # Errors
     ///
-    /// The policy holds a character that no header may hold.
-    pub fn new(config: &SecurityHeadersConfig) -> Result<Self, InvalidHeaderValue> {
-        let plan = Plan {
-            enabled: config.enabled,
-            plain: headers(&without_upgrade(&config.content_security_policy), None)?,
-            encrypted: headers(&config.content_security_policy, Some(&config.strict_transport_security))?,
-        };
-        Ok(Self { plan: Arc::new(plan) })
+    /// A header that is on cannot be sent as it is set.
+    pub fn new(config: &SecurityHeadersConfig) -> Result<Self, InvalidSecurityHeaders> {
+        Ok(Self { plan: Plan::new(config)?.map(Arc::new) })
     }
 }
 
@@ -214,31 +141,8 @@ impl<S> Layer<S> for SecurityHeadersLayer {
     type Service = SecurityHeaders<S>;
 
     fn layer(&self, inner: S) -> SecurityHeaders<S> {
-        SecurityHeaders { inner, plan: Arc::clone(&self.plan) }
+        SecurityHeaders { inner, plan: self.plan.clone() }
     }
-}
-
-/// The whole list for one scheme.
-fn headers(
-    policy: &str,
-    transport: Option<&StrictTransportSecurity>,
-) -> Result<Box<[(HeaderName, HeaderValue)]>, InvalidHeaderValue> {
-    let mut headers = Vec::with_capacity(FIXED.len() + 2);
-    if !policy.is_empty() {
-        let value = HeaderValue::from_str(policy)
-            .map_err(|_| InvalidHeaderValue { header: CONTENT_SECURITY_POLICY })?;
-        headers.push((CONTENT_SECURITY_POLICY, value));
-    }
-    if let Some(transport) = transport.filter(|transport| transport.enabled) {
-        headers.push((STRICT_TRANSPORT_SECURITY, transport.value()));
-    }
-    headers.extend(FIXED);
-    Ok(headers.into())
-}
-
-fn without_upgrade(policy: &str) -> String {
-    let directives = policy.split(';').filter(|directive| !directive.trim().eq_ignore_ascii_case(UPGRADE));
-    directives.collect::<Vec<_>>().join(";")
 }
 
 // === impl SecurityHeaders ===
@@ -255,15 +159,32 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        let wanted = self.plan.enabled && Form::of(&request) != Form::Grpc;
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let plan = self.plan.as_ref().filter(|_| Form::of(&request) != Form::Grpc).map(Arc::clone);
         let scheme = request.extensions().get().and_then(RequestContext::scheme);
+        let nonce = match &plan {
+            Some(plan) if plan.asks_for_nonce() => nonce_of(&mut request),
+            _ => None,
+        };
         SecurityHeadersFuture {
             encrypted: scheme.is_some_and(Scheme::is_encrypted),
-            plan: wanted.then(|| Arc::clone(&self.plan)),
+            plan,
+            nonce,
             inner: self.inner.call(request),
         }
     }
+}
+
+/// The nonce that a layer further out has made, or a new one, if the answer might be HTML.
+fn nonce_of<B>(request: &mut Request<B>) -> Option<CspNonce> {
+    let made = request.extensions().get::<CspNonce>().copied();
+    made.or_else(|| {
+        may_take_html(request.headers()).then(|| {
+            let nonce = CspNonce::new(rand::rng().random());
+            request.extensions_mut().insert(nonce);
+            nonce
+        })
+    })
 }
 
 // === impl SecurityHeadersFuture ===
@@ -278,35 +199,11 @@ where
         let this = self.project();
         let mut response = ready!(this.inner.poll(cx))?;
         if let Some(plan) = this.plan {
-            set(response.headers_mut(), if *this.encrypted { &plan.encrypted } else { &plan.plain });
+            plan.set(response.status(), response.headers_mut(), *this.encrypted, this.nonce.as_ref());
         }
         Poll::Ready(Ok(response))
     }
 }
-
-fn set(headers: &mut HeaderMap, plan: &[(HeaderName, HeaderValue)]) {
-    // The map doubles as it grows: without this, three times on the way; with room for the ids and the content type that
-    // others set, once.
-    headers.reserve(plan.len() + 4);
-    for (name, value) in plan {
-        if let Entry::Vacant(place) = headers.entry(name) {
-            place.insert(value.clone());
-        }
-    }
-    headers.remove(X_POWERED_BY);
-}
-
-impl Display for InvalidHeaderValue {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "the value for {} holds a line break or another character that no header may hold",
-            self.header
-        )
-    }
-}
-
-impl Error for InvalidHeaderValue {}
 
 #[cfg(test)]
 mod tests;

@@ -21,7 +21,9 @@ use mainstay_http::deadline::{
 use mainstay_http::panic_guard::PanicGuardLayer;
 use mainstay_http::problem::ProblemsLayer;
 use mainstay_http::propagate::PropagateLayer;
-use mainstay_http::security_headers::SecurityHeadersLayer;
+use mainstay_http::security_headers::{
+    ContentSecurityPolicy, Directive, SecurityHeadersConfig, SecurityHeadersLayer, Source,
+};
 use mainstay_testkit::alloc::{count_allocations, count_allocations_of};
 use mainstay_testkit::body::{ScriptedBody, Step};
 use tokio::time::Instant;
@@ -248,4 +250,35 @@ async fn deadlines_cost_nothing_but_the_timer_of_a_limited_body_and_the_flag_of_
     assert_eq!(upload_allocations(&DeadlineConfig::default(), &waited).await, 0);
     assert_eq!(upload_allocations(&limited, &ready).await, 1);
     assert_eq!(upload_allocations(&limited, &waited).await, 2);
+}
+
+#[tokio::test]
+async fn a_nonce_costs_its_place_in_the_extensions_and_the_policys_text_where_it_is_sent() {
+    let policy = ContentSecurityPolicy::default().with(Directive::ScriptSrc, [Source::NONCE]);
+    let config = SecurityHeadersConfig { content_security_policy: policy, ..Default::default() };
+    let layer = SecurityHeadersLayer::new(&config).unwrap();
+    // The map, twice, and the box in extensions that have a context already; the answer is not HTML.
+    assert_eq!(allocations(layer.clone(), || with_context(request(&[]))).await, 3);
+    let json = || with_context(request(&[("accept", "application/json")]));
+    assert_eq!(allocations(layer.clone(), json).await, 2, "no nonce for who takes no HTML");
+
+    // Answered by HTML: the map is there before, so that only the text and the growth are the layer's.
+    let html = tower::service_fn(async |_: Request<()>| {
+        let answer = Response::builder().header("content-type", "text/html").body(Full::<Bytes>::default());
+        Ok::<_, Infallible>(answer.unwrap())
+    });
+    let count = async |layer: SecurityHeadersLayer| {
+        let mut service = layer.layer(html);
+        let request = with_context(request(&[]));
+        count_allocations_of(async { drop(service.call(request).await) }).await.1.count
+    };
+    let without_nonce = count(SecurityHeadersLayer::default()).await;
+    assert_eq!(count(layer).await, without_nonce + 2, "its box and the policy's text");
+}
+
+#[tokio::test]
+async fn security_headers_that_ask_for_nothing_cost_nothing() {
+    let config = SecurityHeadersConfig { enabled: false, ..Default::default() };
+    let layer = SecurityHeadersLayer::new(&config).unwrap();
+    assert_eq!(allocations(layer, || with_context(request(&[]))).await, 0);
 }
