@@ -11,6 +11,7 @@
 //! | [`ProblemsLayer`](problem::ProblemsLayer) | problems of handlers and bare errors of routers leave as RFC 9457 problems that name the request id |
 //! | [`PanicGuardLayer`](panic_guard::PanicGuardLayer) | a panic in call, future or body becomes an answer and one event |
 //! | [`DeadlineLayer`](deadline::DeadlineLayer) | no answer before the deadline: the call is dropped, the caller gets 504 or DEADLINE_EXCEEDED |
+//! | [`TenantLayer`](tenant::TenantLayer) | decides whose call it is, and refuses a call that names no tenant, two, or one that is not served |
 //!
 //! ```
 //! use mainstay_http::access_log::AccessLogLayer;
@@ -47,6 +48,7 @@ pub mod panic_guard;
 pub mod problem;
 pub mod propagate;
 pub mod security_headers;
+pub mod tenant;
 
 mod headers;
 #[cfg(test)]

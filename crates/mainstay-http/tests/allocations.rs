@@ -10,7 +10,9 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Full};
-use mainstay_core::{CorrelationId, Deadline, Parts, Peer, RequestContext, RequestId, TraceContext};
+use mainstay_core::{
+    CorrelationId, Deadline, Parts, Peer, RequestContext, RequestId, TenantId, TraceContext,
+};
 use mainstay_http::access_log::AccessLogLayer;
 use mainstay_http::context::{ContextConfig, ContextLayer};
 use mainstay_http::deadline::DeadlineLayer;
@@ -18,6 +20,9 @@ use mainstay_http::panic_guard::PanicGuardLayer;
 use mainstay_http::problem::ProblemsLayer;
 use mainstay_http::propagate::PropagateLayer;
 use mainstay_http::security_headers::SecurityHeadersLayer;
+use mainstay_http::tenant::{
+    ResolverError, Standing, TenantCacheConfig, TenantConfig, TenantLayer, TenantResolver, TenantSource,
+};
 use mainstay_testkit::alloc::{count_allocations, count_allocations_of};
 use tokio::time::Instant;
 use tower::{Layer, Service, ServiceExt};
@@ -169,4 +174,34 @@ async fn propagation_costs_the_text_of_each_header_and_the_growth_of_the_map() {
 #[tokio::test]
 async fn a_request_without_a_context_is_propagated_for_nothing() {
     assert_eq!(allocations(PropagateLayer::new(), || request(&[])).await, 0);
+}
+
+#[tokio::test]
+async fn a_tenant_that_is_known_costs_nothing_and_one_that_is_not_its_text_or_a_question() {
+    struct Everybody;
+
+    impl TenantResolver for Everybody {
+        async fn resolve(&self, _: &TenantId, _: Option<&str>) -> Result<Standing, ResolverError> {
+            Ok(Standing::Known)
+        }
+    }
+
+    let named = || with_context(request(&[("x-tenant-id", "acme")]));
+    assert_eq!(allocations(TenantLayer::default(), named).await, 0, "asks for nothing");
+
+    let header =
+        TenantConfig { sources: vec![TenantSource::Header], from_strangers: true, ..TenantConfig::default() };
+    let listed = TenantConfig { known: vec!["acme".to_owned()], ..header.clone() };
+    assert_eq!(allocations(TenantLayer::new(&listed).unwrap(), named).await, 0, "on the list");
+    let host = TenantSource::Host("{tenant}.org".to_owned());
+    let by_host = TenantConfig { sources: vec![host], known: vec!["example".to_owned()], ..header.clone() };
+    let by_host = TenantLayer::new(&by_host).unwrap();
+    assert_eq!(allocations(by_host, || with_context(request(&[]))).await, 0, "room for the header is there");
+
+    assert_eq!(allocations(TenantLayer::new(&header).unwrap(), named).await, 2, "nobody vouches for it");
+    let asking = TenantLayer::new(&header).unwrap().resolver(Everybody);
+    assert_eq!(allocations(asking, named).await, 0, "remembered");
+    let forgetful = TenantCacheConfig { known_for: Duration::ZERO, ..TenantCacheConfig::default() };
+    let asking = TenantLayer::new(&TenantConfig { cache: forgetful, ..header }).unwrap().resolver(Everybody);
+    assert_eq!(allocations(asking, named).await, 10, "asked for");
 }
