@@ -10,6 +10,7 @@ use mainstay_http::panic_guard::PanicGuardLayer;
 use mainstay_http::problem::ProblemsLayer;
 use mainstay_http::propagate::PropagateLayer;
 use mainstay_http::security_headers::SecurityHeadersLayer;
+use mainstay_http::tenant::{TenantConfig, TenantLayer, TenantSource};
 
 use crate::hosts::{under_axum, under_hyper, under_tonic};
 
@@ -49,5 +50,6 @@ layers! {
     deadline: DeadlineLayer::default();
     upload_deadline: UploadDeadlineLayer::default();
     propagate: PropagateLayer::new();
+    tenant: TenantLayer::new(&TenantConfig { required: false, sources: vec![TenantSource::Header], ..TenantConfig::default() }).unwrap();
     server_stack: server::stack(&ServerConfig::default()).unwrap();
 }

@@ -12,6 +12,7 @@
 //! | [`PanicGuardLayer`](panic_guard::PanicGuardLayer) | a panic in call, future or body becomes an answer and one event |
 //! | [`DeadlineLayer`](deadline::DeadlineLayer) | too slow a call is dropped, the caller gets 504 or DEADLINE_EXCEEDED; too slow an answer's body is ended |
 //! | [`UploadDeadlineLayer`](deadline::UploadDeadlineLayer) | reading too slow a request's body fails; the caller gets 408 |
+//! | [`TenantLayer`](tenant::TenantLayer) | decides whose call it is, and refuses a call that names no tenant, two, or one that is not served |
 //!
 //! ```
 //! use mainstay_http::access_log::AccessLogLayer;
@@ -48,6 +49,7 @@ pub mod panic_guard;
 pub mod problem;
 pub mod propagate;
 pub mod security_headers;
+pub mod tenant;
 
 mod headers;
 #[cfg(test)]

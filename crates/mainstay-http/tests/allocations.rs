@@ -12,7 +12,9 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, Request, Response};
 use http_body::Body;
 use http_body_util::{BodyExt, Full};
-use mainstay_core::{CorrelationId, Deadline, Parts, Peer, RequestContext, RequestId, TraceContext};
+use mainstay_core::{
+    CorrelationId, Deadline, Parts, Peer, RequestContext, RequestId, TenantId, TraceContext,
+};
 use mainstay_http::access_log::AccessLogLayer;
 use mainstay_http::context::{ContextConfig, ContextLayer};
 use mainstay_http::deadline::{
@@ -23,6 +25,9 @@ use mainstay_http::problem::ProblemsLayer;
 use mainstay_http::propagate::PropagateLayer;
 use mainstay_http::security_headers::{
     ContentSecurityPolicy, Directive, SecurityHeadersConfig, SecurityHeadersLayer, Source,
+};
+use mainstay_http::tenant::{
+    ResolverError, Standing, TenantCacheConfig, TenantConfig, TenantLayer, TenantResolver, TenantSource,
 };
 use mainstay_testkit::alloc::{count_allocations, count_allocations_of};
 use mainstay_testkit::body::{ScriptedBody, Step};
@@ -281,4 +286,34 @@ async fn security_headers_that_ask_for_nothing_cost_nothing() {
     let config = SecurityHeadersConfig { enabled: false, ..Default::default() };
     let layer = SecurityHeadersLayer::new(&config).unwrap();
     assert_eq!(allocations(layer, || with_context(request(&[]))).await, 0);
+}
+
+#[tokio::test]
+async fn a_tenant_that_is_known_costs_nothing_and_one_that_is_not_its_text_or_a_question() {
+    struct Everybody;
+
+    impl TenantResolver for Everybody {
+        async fn resolve(&self, _: &TenantId, _: Option<&str>) -> Result<Standing, ResolverError> {
+            Ok(Standing::Known)
+        }
+    }
+
+    let named = || with_context(request(&[("x-tenant-id", "acme")]));
+    assert_eq!(allocations(TenantLayer::default(), named).await, 0, "asks for nothing");
+
+    let header =
+        TenantConfig { sources: vec![TenantSource::Header], from_strangers: true, ..TenantConfig::default() };
+    let listed = TenantConfig { known: vec!["acme".to_owned()], ..header.clone() };
+    assert_eq!(allocations(TenantLayer::new(&listed).unwrap(), named).await, 0, "on the list");
+    let host = TenantSource::Host("{tenant}.org".to_owned());
+    let by_host = TenantConfig { sources: vec![host], known: vec!["example".to_owned()], ..header.clone() };
+    let by_host = TenantLayer::new(&by_host).unwrap();
+    assert_eq!(allocations(by_host, || with_context(request(&[]))).await, 0, "room for the header is there");
+
+    assert_eq!(allocations(TenantLayer::new(&header).unwrap(), named).await, 2, "nobody vouches for it");
+    let asking = TenantLayer::new(&header).unwrap().resolver(Everybody);
+    assert_eq!(allocations(asking, named).await, 0, "remembered");
+    let forgetful = TenantCacheConfig { known_for: Duration::ZERO, ..TenantCacheConfig::default() };
+    let asking = TenantLayer::new(&TenantConfig { cache: forgetful, ..header }).unwrap().resolver(Everybody);
+    assert_eq!(allocations(asking, named).await, 10, "asked for");
 }
