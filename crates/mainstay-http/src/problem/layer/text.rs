@@ -1,6 +1,5 @@
 //! Plain texts that become the detail of a problem: which ones, how they are read, and what may stay in them.
 
-use std::borrow::Cow;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -8,6 +7,8 @@ use bytes::{Bytes, BytesMut};
 use http::HeaderValue;
 use http_body::Body;
 use pin_project_lite::pin_project;
+
+use crate::problem::steering::without_steering;
 
 /// The longest text that is read.
 pub(super) const MOST_BYTES: u64 = 8 * 1_024;
@@ -67,23 +68,8 @@ pub(super) fn is_plain(media_type: &HeaderValue) -> bool {
         })
 }
 
-/// The text as a detail: without white space around it, and without characters that steer terminals or turn the direction
-/// of writing. `None` if it is not UTF-8.
+/// The text as a detail, without white space around it. `None` if it is not UTF-8.
 pub(super) fn detail(bytes: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(bytes).ok()?.trim();
-    let clean = if text.contains(is_steering) {
-        Cow::Owned(text.replace(is_steering, "\u{FFFD}"))
-    } else {
-        Cow::Borrowed(text)
-    };
-    Some(clean.into_owned())
-}
-
-/// Line ends and tabs are part of a text, and JSON escapes them.
-fn is_steering(character: char) -> bool {
-    match character {
-        '\n' | '\r' | '\t' => false,
-        '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}' => true,
-        _ => character.is_control(),
-    }
+    Some(without_steering(text).into_owned())
 }
