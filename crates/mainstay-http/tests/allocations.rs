@@ -12,11 +12,14 @@ use http::{HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Full};
 use mainstay_core::{CorrelationId, Deadline, Parts, Peer, RequestContext, RequestId, TraceContext};
 use mainstay_http::access_log::AccessLogLayer;
+use mainstay_http::concurrency_limit::{ConcurrencyLimitConfig, ConcurrencyLimitLayer};
 use mainstay_http::context::{ContextConfig, ContextLayer};
 use mainstay_http::deadline::DeadlineLayer;
+use mainstay_http::load_shed::{LoadShedConfig, LoadShedLayer};
 use mainstay_http::panic_guard::PanicGuardLayer;
 use mainstay_http::problem::ProblemsLayer;
 use mainstay_http::propagate::PropagateLayer;
+use mainstay_http::rate_limit::{RateLimitConfig, RateLimitLayer, RatePolicy};
 use mainstay_http::security_headers::SecurityHeadersLayer;
 use mainstay_testkit::alloc::{count_allocations, count_allocations_of};
 use tokio::time::Instant;
@@ -169,4 +172,29 @@ async fn propagation_costs_the_text_of_each_header_and_the_growth_of_the_map() {
 #[tokio::test]
 async fn a_request_without_a_context_is_propagated_for_nothing() {
     assert_eq!(allocations(PropagateLayer::new(), || request(&[])).await, 0);
+}
+
+#[tokio::test]
+async fn limits_allocate_nothing_but_the_fields_that_tell_the_caller() {
+    let request = || with_context(request(&[]));
+    assert_eq!(allocations(ConcurrencyLimitLayer::default(), request).await, 0);
+    let config = ConcurrencyLimitConfig {
+        max_in_flight: std::num::NonZeroU32::new(8),
+        exempt: vec!["/health/*".to_owned()],
+        ..ConcurrencyLimitConfig::default()
+    };
+    assert_eq!(allocations(ConcurrencyLimitLayer::new(&config).unwrap(), request).await, 0);
+
+    assert_eq!(allocations(LoadShedLayer::default(), request).await, 0);
+    let config = LoadShedConfig { enabled: true, ..LoadShedConfig::default() };
+    assert_eq!(allocations(LoadShedLayer::new(&config), request).await, 0);
+
+    assert_eq!(allocations(RateLimitLayer::default(), request).await, 0);
+    let policies =
+        vec![RatePolicy::default(), RatePolicy { name: "second".to_owned(), ..RatePolicy::default() }];
+    let config = RateLimitConfig { policies, headers: false, ..RateLimitConfig::default() };
+    assert_eq!(allocations(RateLimitLayer::new(&config).unwrap(), request).await, 0);
+    // The value of `ratelimit`, and the two tables of the answer's header map, which was empty.
+    let config = RateLimitConfig { headers: true, ..config };
+    assert_eq!(allocations(RateLimitLayer::new(&config).unwrap(), request).await, 3);
 }
