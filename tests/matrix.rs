@@ -4,11 +4,14 @@
 
 use mainstay::server::{self, ServerConfig};
 use mainstay_http::access_log::AccessLogLayer;
+use mainstay_http::concurrency_limit::ConcurrencyLimitLayer;
 use mainstay_http::context::ContextLayer;
 use mainstay_http::deadline::{DeadlineLayer, UploadDeadlineLayer};
+use mainstay_http::load_shed::LoadShedLayer;
 use mainstay_http::panic_guard::PanicGuardLayer;
 use mainstay_http::problem::ProblemsLayer;
 use mainstay_http::propagate::PropagateLayer;
+use mainstay_http::rate_limit::{RateLimitConfig, RateLimitLayer, RatePolicy};
 use mainstay_http::security_headers::SecurityHeadersLayer;
 use mainstay_http::tenant::{TenantConfig, TenantLayer, TenantSource};
 
@@ -47,6 +50,9 @@ layers! {
     security_headers: SecurityHeadersLayer::default();
     problems: ProblemsLayer::new();
     panic_guard: PanicGuardLayer::new();
+    rate_limit: RateLimitLayer::new(&RateLimitConfig { policies: vec![RatePolicy::default()], ..RateLimitConfig::default() }).unwrap();
+    concurrency_limit: ConcurrencyLimitLayer::default();
+    load_shed: LoadShedLayer::default();
     deadline: DeadlineLayer::default();
     upload_deadline: UploadDeadlineLayer::default();
     propagate: PropagateLayer::new();

@@ -10,6 +10,9 @@
 //! | [`SecurityHeadersLayer`](security_headers::SecurityHeadersLayer) | helmet's headers on every answer but gRPC's, with a nonce where asked; the handler's own value wins |
 //! | [`ProblemsLayer`](problem::ProblemsLayer) | problems of handlers and bare errors of routers leave as RFC 9457 problems that name the request id |
 //! | [`PanicGuardLayer`](panic_guard::PanicGuardLayer) | a panic in call, future or body becomes an answer and one event |
+//! | [`RateLimitLayer`](rate_limit::RateLimitLayer) | so many calls in a time for each client, tenant or route; 429 or RESOURCE_EXHAUSTED, and the `RateLimit` fields |
+//! | [`ConcurrencyLimitLayer`](concurrency_limit::ConcurrencyLimitLayer) | so many calls at once, to the end of their bodies; the next gets 503 or UNAVAILABLE |
+//! | [`LoadShedLayer`](load_shed::LoadShedLayer) | no waiting for a service that is not ready: 503 or UNAVAILABLE |
 //! | [`DeadlineLayer`](deadline::DeadlineLayer) | too slow a call is dropped, the caller gets 504 or DEADLINE_EXCEEDED; too slow an answer's body is ended |
 //! | [`UploadDeadlineLayer`](deadline::UploadDeadlineLayer) | reading too slow a request's body fails; the caller gets 408 |
 //! | [`TenantLayer`](tenant::TenantLayer) | decides whose call it is, and refuses a call that names no tenant, two, or one that is not served |
@@ -41,16 +44,20 @@
 pub mod access_log;
 pub mod answer;
 pub mod body;
+pub mod concurrency_limit;
 pub mod context;
 pub mod deadline;
 pub mod form;
 pub mod grpc_timeout;
+pub mod load_shed;
 pub mod panic_guard;
 pub mod problem;
 pub mod propagate;
+pub mod rate_limit;
 pub mod security_headers;
 pub mod tenant;
 
 mod headers;
+mod load;
 #[cfg(test)]
 mod test_log;

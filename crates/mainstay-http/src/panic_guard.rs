@@ -21,12 +21,18 @@
 //! while it is dropped, while a call is dropped because its client went away, or in the drop of a panic's own payload, is
 //! caught too, and so is one in a body's `size_hint` or `is_end_stream`.
 //!
-//! The event (target `mainstay::panic`, level error) has the panic's text as a field, the request id and the phase. The
-//! default panic hook still prints the location to standard error. With `panic = "abort"` nothing of this works.
+//! One event for each panic (target `mainstay::panic`, level error) has the panic's text as a field, cut at 4 KiB and without
+//! control characters, the request id and the phase. Its place in the code is in the event if the application has called
+//! [`install_hook`]: the layer installs nothing global by itself. A drop that panics while its thread unwinds from another
+//! panic is caught too. With `panic = "abort"` nothing of this works.
+//!
+//! A panic in the answer's phase is the call's [`Outcome`], in the answer's extensions; one in the body is noted in the
+//! context. One in a drop changes neither: the call had ended, or was abandoned, before.
 //!
 //! Allocates nothing unless there is a panic or a body's error, which is boxed.
 
 mod body;
+mod hook;
 
 use std::any::Any;
 use std::mem;
@@ -42,7 +48,10 @@ use tower_service::Service;
 
 use crate::answer::{Ended, refuse};
 use crate::form::Form;
+use crate::problem::steering::without_steering;
 pub use body::{BodyPanicked, GuardedBody};
+pub use hook::install_hook;
+use hook::{place_of, text_of};
 
 /// Turns panics into answers. See the [module](self).
 #[derive(Clone, Copy, Debug, Default)]
@@ -163,14 +172,17 @@ impl About {
 
     /// One event for one panic; the text is a field, so that the log's writer escapes it.
     fn report(&self, panic: Box<dyn Any + Send>, phase: Phase) {
-        let text = panic
-            .downcast_ref::<&'static str>()
-            .copied()
-            .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-            .unwrap_or("a panic without a text");
-        let request_id = self.context.as_ref().map(|context| context.request_id().as_str());
-        let phase = Outcome::Panicked(phase).as_str();
-        tracing::error!(target: "mainstay::panic", request_id, outcome = phase, panic = text, "the service panicked");
+        let text = text_of(&*panic);
+        let place = place_of(text);
+        tracing::error!(
+            target: "mainstay::panic",
+            request_id = self.context.as_ref().map(|context| context.request_id().as_str()),
+            outcome = Outcome::Panicked(phase).as_str(),
+            panic = &*without_steering(text),
+            location = place.as_ref().map(|place| place.location.as_str()),
+            backtrace = place.as_ref().and_then(|place| place.backtrace.as_deref()),
+            "the service panicked"
+        );
         drop_payload(panic);
     }
 

@@ -18,9 +18,15 @@
 //! ```
 //!
 //! A handler returns a [`Problem`] without knowing the request; [`ProblemsLayer`] adds `request_id` and `instance` on the
-//! way out, and turns errors that came without a body (a router's 404 and 405) into problems too.
+//! way out, and turns errors that came without a body (a router's 404 and 405) or as plain text (axum's rejections) into
+//! problems too. Which fields of a request were wrong, [`Problem::errors`] says; a report of garde's converts by itself.
+//!
+//! `instance` names the occurrence (RFC 9457, section 3.1.5), not the path: it is `urn:uuid:` and the request's id, unless
+//! the handler set [another](Problem::instance).
 
+mod fields;
 mod layer;
+pub(crate) mod steering;
 
 use std::borrow::Cow;
 
@@ -32,6 +38,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::form::Form;
+pub use fields::FieldError;
 pub use layer::{Problems, ProblemsFuture, ProblemsLayer};
 
 /// An error as its reader sees it (RFC 9457): what kind, what happened, and to which request.
@@ -47,6 +54,7 @@ struct Inner {
     kind: Cow<'static, str>,
     title: Option<Cow<'static, str>>,
     detail: Option<Cow<'static, str>>,
+    instance: Option<Cow<'static, str>>,
     members: Map<String, Value>,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
@@ -59,6 +67,7 @@ impl Problem {
             kind: Cow::Borrowed("about:blank"),
             title: None,
             detail: None,
+            instance: None,
             members: Map::new(),
             headers: Vec::new(),
         }))
@@ -82,6 +91,13 @@ impl Problem {
     #[must_use]
     pub fn detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
         self.0.detail = Some(detail.into());
+        self
+    }
+
+    /// The URI of this one occurrence, instead of the URN that is made of the request's id.
+    #[must_use]
+    pub fn instance(mut self, uri: impl Into<Cow<'static, str>>) -> Self {
+        self.0.instance = Some(uri.into());
         self
     }
 
@@ -129,15 +145,18 @@ impl Problem {
 
     fn body(&self, context: Option<&RequestContext>) -> Bytes {
         let request_id = context.map(|context| context.request_id().as_str());
-        let body = Body {
-            kind: &self.0.kind,
-            title: self.0.title.as_deref().or_else(|| self.0.status.canonical_reason()),
-            status: self.0.status.as_u16(),
-            detail: self.0.detail.as_deref(),
-            instance: request_id.filter(|id| is_uuid(id)).map(|id| format!("urn:uuid:{id}")),
-            request_id,
-            members: &self.0.members,
-        };
+        let body =
+            Body {
+                kind: &self.0.kind,
+                title: self.0.title.as_deref().or_else(|| self.0.status.canonical_reason()),
+                status: self.0.status.as_u16(),
+                detail: self.0.detail.as_deref(),
+                instance: self.0.instance.clone().or_else(|| {
+                    request_id.filter(|id| is_uuid(id)).map(|id| format!("urn:uuid:{id}").into())
+                }),
+                request_id,
+                members: &self.0.members,
+            };
         serde_json::to_vec(&body).expect("texts, numbers and JSON values can be written as JSON").into()
     }
 }
@@ -153,7 +172,7 @@ struct Body<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    instance: Option<String>,
+    instance: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<&'a str>,
     #[serde(flatten)]

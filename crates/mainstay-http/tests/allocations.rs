@@ -16,13 +16,16 @@ use mainstay_core::{
     CorrelationId, Deadline, Parts, Peer, RequestContext, RequestId, TenantId, TraceContext,
 };
 use mainstay_http::access_log::AccessLogLayer;
+use mainstay_http::concurrency_limit::{ConcurrencyLimitConfig, ConcurrencyLimitLayer};
 use mainstay_http::context::{ContextConfig, ContextLayer};
 use mainstay_http::deadline::{
     BodyLimits, Covers, DeadlineConfig, DeadlineLayer, RouteDeadline, UploadBody, UploadDeadlineLayer,
 };
+use mainstay_http::load_shed::{LoadShedConfig, LoadShedLayer};
 use mainstay_http::panic_guard::PanicGuardLayer;
 use mainstay_http::problem::ProblemsLayer;
 use mainstay_http::propagate::PropagateLayer;
+use mainstay_http::rate_limit::{RateLimitConfig, RateLimitLayer, RatePolicy};
 use mainstay_http::security_headers::{
     ContentSecurityPolicy, Directive, SecurityHeadersConfig, SecurityHeadersLayer, Source,
 };
@@ -316,4 +319,29 @@ async fn a_tenant_that_is_known_costs_nothing_and_one_that_is_not_its_text_or_a_
     let forgetful = TenantCacheConfig { known_for: Duration::ZERO, ..TenantCacheConfig::default() };
     let asking = TenantLayer::new(&TenantConfig { cache: forgetful, ..header }).unwrap().resolver(Everybody);
     assert_eq!(allocations(asking, named).await, 10, "asked for");
+}
+
+#[tokio::test]
+async fn limits_allocate_nothing_but_the_fields_that_tell_the_caller() {
+    let request = || with_context(request(&[]));
+    assert_eq!(allocations(ConcurrencyLimitLayer::default(), request).await, 0);
+    let config = ConcurrencyLimitConfig {
+        max_in_flight: std::num::NonZeroU32::new(8),
+        exempt: vec!["/health/*".to_owned()],
+        ..ConcurrencyLimitConfig::default()
+    };
+    assert_eq!(allocations(ConcurrencyLimitLayer::new(&config).unwrap(), request).await, 0);
+
+    assert_eq!(allocations(LoadShedLayer::default(), request).await, 0);
+    let config = LoadShedConfig { enabled: true, ..LoadShedConfig::default() };
+    assert_eq!(allocations(LoadShedLayer::new(&config), request).await, 0);
+
+    assert_eq!(allocations(RateLimitLayer::default(), request).await, 0);
+    let policies =
+        vec![RatePolicy::default(), RatePolicy { name: "second".to_owned(), ..RatePolicy::default() }];
+    let config = RateLimitConfig { policies, headers: false, ..RateLimitConfig::default() };
+    assert_eq!(allocations(RateLimitLayer::new(&config).unwrap(), request).await, 0);
+    // The value of `ratelimit`, and the two tables of the answer's header map, which was empty.
+    let config = RateLimitConfig { headers: true, ..config };
+    assert_eq!(allocations(RateLimitLayer::new(&config).unwrap(), request).await, 3);
 }

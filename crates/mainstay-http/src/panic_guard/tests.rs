@@ -16,7 +16,7 @@ use mainstay_testkit::contract::{Laws, http_layer_contract};
 use serde_json::json;
 use tower::{Layer, Service, ServiceExt, service_fn};
 
-use super::PanicGuardLayer;
+use super::{PanicGuardLayer, install_hook};
 use crate::answer::Ended;
 use crate::context::ContextLayer;
 use crate::test_log::TestLog;
@@ -171,4 +171,59 @@ async fn a_body_that_panics_when_it_is_asked_about_itself_is_caught_and_noted() 
 #[tokio::test]
 async fn it_keeps_the_laws_of_layers_and_bodies() {
     http_layer_contract(PanicGuardLayer::new, || Request::new(()), Laws::default()).await;
+}
+
+#[tokio::test]
+async fn with_the_hook_the_event_says_where_and_the_text_is_bounded_and_clean() {
+    install_hook();
+    install_hook();
+    let log = TestLog::start();
+    let service = service_fn(async |_: Request<()>| -> Answer { panic!("\u{1b}[31m{}", "é".repeat(4_000)) });
+    let line = line!() - 1;
+    drop(PanicGuardLayer::new().layer(service).oneshot(Request::new(())).await);
+    let event = log.line();
+    let location = event["location"].as_str().unwrap();
+    assert!(location.contains(&format!("tests.rs:{line}:")), "{location}");
+    let text = event["panic"].as_str().unwrap();
+    assert!(text.len() <= 4_096 + 2 && text.starts_with("\u{FFFD}[31mé"), "{}", text.len());
+}
+
+#[tokio::test]
+async fn a_panic_from_another_thread_does_not_get_the_place_of_an_earlier_one() {
+    install_hook();
+    let log = TestLog::start();
+    assert!(std::panic::catch_unwind(|| panic!("an earlier one, which somebody else caught")).is_err());
+    let service = service_fn(async |_: Request<()>| -> Answer {
+        std::panic::resume_unwind(Box::new("carried over"));
+    });
+    drop(PanicGuardLayer::new().layer(service).oneshot(Request::new(())).await);
+    let event = log.line();
+    assert_eq!((&event["panic"], event.get("location")), (&json!("carried over"), None));
+}
+
+#[test]
+fn a_panic_in_a_drop_while_the_thread_unwinds_from_another_does_not_abort() {
+    let unwound = std::thread::spawn(|| {
+        let service = service_fn(|_: Request<()>| {
+            let held = AlwaysPanicsInDrop;
+            async move {
+                pending::<()>().await;
+                drop(held);
+                Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()))
+            }
+        });
+        let mut call = Box::pin(PanicGuardLayer::new().layer(service).oneshot(Request::new(())));
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        assert!(call.as_mut().poll(&mut cx).is_pending());
+        panic!("the server's own");
+    });
+    assert_eq!(unwound.join().unwrap_err().downcast_ref(), Some(&"the server's own"));
+}
+
+struct AlwaysPanicsInDrop;
+
+impl Drop for AlwaysPanicsInDrop {
+    fn drop(&mut self) {
+        panic!("in drop, while another panic unwinds");
+    }
 }

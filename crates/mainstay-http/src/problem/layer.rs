@@ -1,30 +1,45 @@
 //! The layer that completes problems on their way out.
 
+mod text;
+
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, TRANSFER_ENCODING};
-use http::{Request, Response};
+use http::header::{
+    CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, LAST_MODIFIED,
+    TRANSFER_ENCODING,
+};
+use http::{HeaderName, Request, Response, response};
 use http_body::Body;
 use mainstay_core::RequestContext;
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use self::text::Collect;
 use super::Problem;
 use crate::body::AnswerBody;
 use crate::form::Form;
 
 /// Makes every error answer a problem that names its request.
 ///
-/// Two kinds of answers change: those that carry a [`Problem`] in their extensions, as axum handlers' do, get the
-/// request's id; those with an error status, no content type and an empty body (a router's 404 and 405) become problems.
-/// Headers such as `allow`, `retry-after` and `www-authenticate` stay. gRPC answers, bodies that say something and
-/// anything that streams pass untouched, as does everything below 400, which costs one comparison.
+/// Three kinds of answers of 400 and above change:
+///
+/// - those that carry a [`Problem`] in their extensions, as axum handlers' do, get the request's id;
+/// - those that say nothing, with an empty body and no content type (a router's 404 and 405), become problems;
+/// - those that say it in plain text (axum's rejections: 400, 413, 415, 422; a handler's `(StatusCode, String)`) become
+///   problems with that text as their `detail`. Only a text whose exact size is known and at most 8 KiB, which is UTF-8 and
+///   not encoded: it is read to its end first. Where the reading fails, the problem comes without a detail.
+///
+/// Headers that are not about the replaced body stay, such as `allow`, `retry-after`, `www-authenticate`, `vary` and
+/// `set-cookie`. gRPC answers, other media types, ranges, larger texts and anything that streams pass untouched, as does
+/// everything below 400, which costs one comparison. HEAD gets the headers that GET would get, as far as they are known,
+/// and no body. The request's `accept` is not asked: RFC 9110, section 12.5.1, lets a server answer in another form than
+/// was asked for, and an error in JSON says more than a 406.
 ///
 /// Stands inside [`ContextLayer`](crate::context::ContextLayer), whose id it names. It has no state and no settings; it allocates
-/// only where it writes a body. Dropping the future drops the inner one.
+/// only where it writes a body. Dropping the future drops the inner one, or the body that is being read.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ProblemsLayer(());
 
@@ -37,12 +52,29 @@ pub struct Problems<S> {
 pin_project! {
     /// The future of [`Problems`].
     #[derive(Debug)]
-    pub struct ProblemsFuture<F> {
+    pub struct ProblemsFuture<F, B> {
         #[pin]
-        inner: F,
+        state: State<F, B>,
         form: Form,
         context: Option<RequestContext>,
     }
+}
+
+pin_project! {
+    #[derive(Debug)]
+    #[project = StateProject]
+    enum State<F, B> {
+        Answering { #[pin] inner: F },
+        // The headers wait in an option, to be taken when the text is there.
+        Reading { head: Option<response::Parts>, #[pin] text: Collect<B> },
+    }
+}
+
+/// What becomes of an answer.
+enum Plan {
+    Keep,
+    Write(Problem),
+    Read(u64),
 }
 
 // === impl ProblemsLayer ===
@@ -71,7 +103,7 @@ where
 {
     type Response = Response<AnswerBody<ResB>>;
     type Error = S::Error;
-    type Future = ProblemsFuture<S::Future>;
+    type Future = ProblemsFuture<S::Future, ResB>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
@@ -80,13 +112,13 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let form = Form::of(&request);
         let context = request.extensions().get::<RequestContext>().cloned();
-        ProblemsFuture { inner: self.inner.call(request), form, context }
+        ProblemsFuture { state: State::Answering { inner: self.inner.call(request) }, form, context }
     }
 }
 
 // === impl ProblemsFuture ===
 
-impl<F, ResB, E> Future for ProblemsFuture<F>
+impl<F, ResB, E> Future for ProblemsFuture<F, ResB>
 where
     F: Future<Output = Result<Response<ResB>, E>>,
     ResB: Body<Data = Bytes>,
@@ -94,165 +126,114 @@ where
     type Output = Result<Response<AnswerBody<ResB>>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let mut response = ready!(this.inner.poll(cx))?;
-        Poll::Ready(Ok(match problem_of(&mut response, *this.form) {
-            Some(problem) => complete(response, &problem, *this.form, this.context.as_ref()),
-            None => response.map(AnswerBody::inner),
-        }))
+        let mut this = self.project();
+        loop {
+            match this.state.as_mut().project() {
+                StateProject::Answering { inner } => {
+                    let mut response = ready!(inner.poll(cx))?;
+                    match plan(&mut response, *this.form) {
+                        Plan::Keep => return Poll::Ready(Ok(response.map(AnswerBody::inner))),
+                        Plan::Write(problem) => {
+                            let (head, _) = response.into_parts();
+                            return Poll::Ready(Ok(complete(
+                                head,
+                                &problem,
+                                *this.form,
+                                this.context.as_ref(),
+                            )));
+                        }
+                        Plan::Read(size) => {
+                            let (head, body) = response.into_parts();
+                            let text = Collect::new(body, size);
+                            this.state.set(State::Reading { head: Some(head), text });
+                        }
+                    }
+                }
+                StateProject::Reading { head, text } => {
+                    let read = ready!(text.poll(cx));
+                    let head = head.take().expect("a future is not polled after it was ready");
+                    let problem = match read {
+                        Ok(bytes) => match text::detail(&bytes) {
+                            Some(detail) if detail.is_empty() => Problem::new(head.status),
+                            Some(detail) => Problem::new(head.status).detail(detail),
+                            // Not what it said it was: it goes out as it came.
+                            None => {
+                                return Poll::Ready(Ok(Response::from_parts(
+                                    head,
+                                    AnswerBody::written(bytes),
+                                )));
+                            }
+                        },
+                        Err(_unread) => Problem::new(head.status),
+                    };
+                    return Poll::Ready(Ok(complete(head, &problem, *this.form, this.context.as_ref())));
+                }
+            }
+        }
     }
 }
 
-/// The problem that this answer is, or should be.
-fn problem_of<B: Body>(response: &mut Response<B>, form: Form) -> Option<Problem> {
+/// What this answer is, or should be.
+fn plan<B: Body>(response: &mut Response<B>, form: Form) -> Plan {
     let status = response.status();
     if form == Form::Grpc || !(status.is_client_error() || status.is_server_error()) {
-        return None;
+        return Plan::Keep;
     }
     if let Some(mut problem) = response.extensions_mut().remove::<Problem>() {
         // Something in between may have changed the status, and the body must not say another one.
         problem.0.status = status;
-        return Some(problem);
+        return Plan::Write(problem);
     }
-    // A size of exactly zero is known only of a body that is there as a whole: a stream says nothing.
-    let says_nothing =
-        response.body().size_hint().exact() == Some(0) && !response.headers().contains_key(CONTENT_TYPE);
-    says_nothing.then(|| Problem::new(status))
+    // The size is known exactly only of a body that is there as a whole: a stream says nothing.
+    let Some(size) = response.body().size_hint().exact() else {
+        return Plan::Keep;
+    };
+    match response.headers().get(CONTENT_TYPE) {
+        None if size == 0 => Plan::Write(Problem::new(status)),
+        // What GET would say is not known here, so HEAD's headers are left as the service wrote them.
+        Some(_) if size == 0 && form == Form::HttpHead => Plan::Keep,
+        Some(media_type)
+            if size <= text::MOST_BYTES
+                && text::is_plain(media_type)
+                && !response.headers().contains_key(CONTENT_ENCODING) =>
+        {
+            Plan::Read(size)
+        }
+        _ => Plan::Keep,
+    }
 }
+
+/// What described the body that is replaced. `content-range` stays: with 416 it tells how long the whole is.
+const STALE: [HeaderName; 8] = [
+    CONTENT_LENGTH,
+    CONTENT_ENCODING,
+    TRANSFER_ENCODING,
+    CONTENT_DISPOSITION,
+    ETAG,
+    LAST_MODIFIED,
+    HeaderName::from_static("content-digest"),
+    HeaderName::from_static("repr-digest"),
+];
 
 /// Puts the problem's body and type in place of what is there, and takes away what described the old body.
 fn complete<B>(
-    response: Response<B>,
+    mut head: response::Parts,
     problem: &Problem,
     form: Form,
     context: Option<&RequestContext>,
 ) -> Response<AnswerBody<B>> {
-    let (mut parts, _) = response.into_parts();
-    for stale in [CONTENT_LENGTH, CONTENT_ENCODING, TRANSFER_ENCODING, ETAG] {
-        parts.headers.remove(stale);
+    for stale in &STALE {
+        head.headers.remove(stale);
     }
     let (written, body) = problem.to_response(form, context).into_parts();
     // The problem's own headers are there already, perhaps changed since: only what describes the body is set.
     for described in [CONTENT_TYPE, CONTENT_LENGTH] {
         if let Some(value) = written.headers.get(&described) {
-            parts.headers.insert(described, value.clone());
+            head.headers.insert(described, value.clone());
         }
     }
-    Response::from_parts(parts, AnswerBody::written(body))
+    Response::from_parts(head, AnswerBody::written(body))
 }
 
 #[cfg(test)]
-mod tests {
-    use std::convert::Infallible;
-
-    use http::{Method, Request, Response, StatusCode};
-    use http_body_util::{BodyExt, Full};
-    use mainstay_core::{Parts, RequestContext, RequestId, TraceContext};
-    use mainstay_testkit::contract::{Laws, http_layer_contract};
-    use tokio::time::Instant;
-    use tower::{Layer, ServiceExt, service_fn};
-
-    use super::{Problem, ProblemsLayer};
-
-    async fn answer_to(
-        method: Method,
-        answer: Response<Full<bytes::Bytes>>,
-    ) -> (http::response::Parts, String) {
-        let service = service_fn(move |_: Request<()>| {
-            let answer = answer.clone();
-            async { Ok::<_, Infallible>(answer) }
-        });
-        let mut request = Request::builder().method(method).body(()).unwrap();
-        request.extensions_mut().insert(context());
-        let (parts, body) = ProblemsLayer::new().layer(service).oneshot(request).await.unwrap().into_parts();
-        let body = body.collect().await.unwrap().to_bytes();
-        (parts, String::from_utf8(body.to_vec()).unwrap())
-    }
-
-    fn context() -> RequestContext {
-        let trace = TraceContext::root([1; 16], [2; 8]);
-        RequestContext::new(Parts::new(RequestId::v7(1_000, [0; 10]), trace, Instant::now().into_std()))
-    }
-
-    fn bare(status: StatusCode) -> Response<Full<bytes::Bytes>> {
-        Response::builder().status(status).header("allow", "GET").body(Full::default()).unwrap()
-    }
-
-    #[tokio::test]
-    async fn a_bare_error_becomes_a_problem_that_names_the_request_and_keeps_its_headers() {
-        let (parts, body) = answer_to(Method::GET, bare(StatusCode::METHOD_NOT_ALLOWED)).await;
-        assert_eq!(parts.headers["allow"], "GET");
-        assert_eq!(parts.headers["content-type"], "application/problem+json");
-        assert_eq!(
-            body,
-            r#"{"type":"about:blank","title":"Method Not Allowed","status":405,"instance":"urn:uuid:00000000-03e8-7000-8000-000000000000","request_id":"00000000-03e8-7000-8000-000000000000"}"#
-        );
-    }
-
-    #[tokio::test]
-    async fn a_handlers_problem_gets_the_requests_id() {
-        let problem = Problem::new(StatusCode::CONFLICT).detail("no").with("request_id", "forged");
-        let mut answer = problem.to_response(crate::form::Form::Http, None).map(Full::new);
-        answer.headers_mut().insert("content-length", "1".parse().unwrap());
-        answer.extensions_mut().insert(problem);
-        let (parts, body) = answer_to(Method::GET, answer).await;
-        assert!(body.contains(r#""request_id":"00000000-03e8-7000-8000-000000000000""#), "{body}");
-        assert!(!parts.headers.contains_key("content-length"), "the length described the old body");
-    }
-
-    #[tokio::test]
-    async fn what_is_not_a_bare_error_passes_untouched() {
-        let (parts, body) = answer_to(Method::GET, bare(StatusCode::NO_CONTENT)).await;
-        assert_eq!((parts.status, body.as_str()), (StatusCode::NO_CONTENT, ""));
-
-        let spoken = Response::builder().status(404).body(Full::from("gone fishing")).unwrap();
-        let (parts, body) = answer_to(Method::GET, spoken).await;
-        assert!(!parts.headers.contains_key("content-type"));
-        assert_eq!(body, "gone fishing");
-
-        let typed = Response::builder()
-            .status(404)
-            .header("content-type", "text/html")
-            .body(Full::default())
-            .unwrap();
-        assert_eq!(answer_to(Method::GET, typed).await.0.headers["content-type"], "text/html");
-    }
-
-    #[tokio::test]
-    async fn head_gets_the_same_headers_as_get_and_no_body() {
-        let (get, text) = answer_to(Method::GET, bare(StatusCode::NOT_FOUND)).await;
-        let (head, nothing) = answer_to(Method::HEAD, bare(StatusCode::NOT_FOUND)).await;
-        assert_eq!(nothing, "");
-        assert_eq!(head.headers["content-type"], get.headers["content-type"]);
-        assert_eq!(head.headers["content-length"], text.len().to_string());
-    }
-
-    #[tokio::test]
-    async fn what_others_changed_on_the_way_is_kept() {
-        let challenge = |scheme: &'static str| (http::header::WWW_AUTHENTICATE, scheme.parse().unwrap());
-        let ((name, basic), (_, bearer)) = (challenge("Basic"), challenge("Bearer"));
-        let problem = Problem::new(StatusCode::UNAUTHORIZED).header(name.clone(), basic).header(name, bearer);
-        let mut answer = problem.to_response(crate::form::Form::Http, None).map(Full::new);
-        answer.extensions_mut().insert(problem);
-        *answer.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-        answer.headers_mut().insert("vary", "origin".parse().unwrap());
-        let (parts, body) = answer_to(Method::GET, answer).await;
-        assert_eq!(parts.headers.get_all("www-authenticate").iter().count(), 2);
-        assert_eq!(parts.headers["vary"], "origin");
-        assert!(body.contains(r#""status":503"#), "{body}");
-    }
-
-    #[tokio::test]
-    async fn grpc_is_left_alone() {
-        let service = service_fn(async |_: Request<()>| Ok::<_, Infallible>(bare(StatusCode::NOT_FOUND)));
-        let request =
-            Request::builder().method("POST").header("content-type", "application/grpc").body(()).unwrap();
-        let answer = ProblemsLayer::new().layer(service).oneshot(request).await.unwrap();
-        assert!(!answer.headers().contains_key("content-type"));
-    }
-
-    #[tokio::test]
-    async fn it_keeps_the_laws_of_layers_and_bodies() {
-        http_layer_contract(ProblemsLayer::new, || Request::new(()), Laws::default()).await;
-    }
-}
+mod tests;
