@@ -10,6 +10,7 @@ use mainstay_http::panic_guard::PanicGuardLayer;
 use mainstay_http::problem::ProblemsLayer;
 use mainstay_http::propagate::PropagateLayer;
 use mainstay_http::security_headers::SecurityHeadersLayer;
+use mainstay_http::shape::ShapeLayer;
 
 use crate::hosts::{under_axum, under_hyper, under_tonic};
 
@@ -47,6 +48,7 @@ layers! {
     problems: ProblemsLayer::new();
     panic_guard: PanicGuardLayer::new();
     deadline: DeadlineLayer::default();
+    shape: ShapeLayer::default();
     propagate: PropagateLayer::new();
     server_stack: server::stack(&ServerConfig::default()).unwrap();
 }

@@ -11,6 +11,7 @@
 //! | [`ProblemsLayer`](problem::ProblemsLayer) | problems of handlers and bare errors of routers leave as RFC 9457 problems that name the request id |
 //! | [`PanicGuardLayer`](panic_guard::PanicGuardLayer) | a panic in call, future or body becomes an answer and one event |
 //! | [`DeadlineLayer`](deadline::DeadlineLayer) | no answer before the deadline: the call is dropped, the caller gets 504 or DEADLINE_EXCEEDED |
+//! | [`ShapeLayer`](shape::ShapeLayer) | trims, renames, completes and removes headers by rule; 415 and 406 by media type, 431 by size |
 //!
 //! ```
 //! use mainstay_http::access_log::AccessLogLayer;
@@ -47,7 +48,9 @@ pub mod panic_guard;
 pub mod problem;
 pub mod propagate;
 pub mod security_headers;
+pub mod shape;
 
 mod headers;
+mod media_type;
 #[cfg(test)]
 mod test_log;

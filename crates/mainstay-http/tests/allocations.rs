@@ -18,6 +18,7 @@ use mainstay_http::panic_guard::PanicGuardLayer;
 use mainstay_http::problem::ProblemsLayer;
 use mainstay_http::propagate::PropagateLayer;
 use mainstay_http::security_headers::SecurityHeadersLayer;
+use mainstay_http::shape::{HeaderRule, ShapeConfig, ShapeLayer};
 use mainstay_testkit::alloc::{count_allocations, count_allocations_of};
 use tokio::time::Instant;
 use tower::{Layer, Service, ServiceExt};
@@ -28,7 +29,7 @@ use tracing::{Event, Metadata, Subscriber};
 #[derive(Clone)]
 struct Inner;
 
-impl Service<Request<()>> for Inner {
+impl<B> Service<Request<B>> for Inner {
     type Response = Response<Full<Bytes>>;
     type Error = Infallible;
     type Future = std::future::Ready<Result<Self::Response, Infallible>>;
@@ -37,7 +38,7 @@ impl Service<Request<()>> for Inner {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, _: Request<()>) -> Self::Future {
+    fn call(&mut self, _: Request<B>) -> Self::Future {
         std::future::ready(Ok(Response::new(Full::from("hello"))))
     }
 }
@@ -88,10 +89,10 @@ fn with_context(mut request: Request<()>) -> Request<()> {
 
 /// Allocations of one whole exchange through the layer, the body read to its end; not of the first, which sets up the
 /// thread's random generator and makes configured header values shareable.
-async fn allocations<L, ResB>(layer: L, request: impl Fn() -> Request<()>) -> u64
+async fn allocations<L, B, ResB>(layer: L, request: impl Fn() -> Request<B>) -> u64
 where
     L: Layer<Inner>,
-    L::Service: Service<Request<()>, Response = Response<ResB>, Error = Infallible>,
+    L::Service: Service<Request<B>, Response = Response<ResB>, Error = Infallible>,
     ResB: http_body::Body<Data = Bytes> + Unpin,
 {
     let mut service = layer.layer(Inner);
@@ -169,4 +170,45 @@ async fn propagation_costs_the_text_of_each_header_and_the_growth_of_the_map() {
 #[tokio::test]
 async fn a_request_without_a_context_is_propagated_for_nothing() {
     assert_eq!(allocations(PropagateLayer::new(), || request(&[])).await, 0);
+}
+
+#[tokio::test]
+async fn shaping_costs_one_for_each_value_that_changes_and_nothing_else() {
+    let posted = |headers: &[(&'static str, &str)]| {
+        let mut headers = headers.to_vec();
+        headers.push(("content-type", "application/json; charset=utf-8"));
+        headers.push(("accept", "text/html;q=0.5, */*;q=0.1"));
+        with_context(request(&headers)).map(|()| Full::<Bytes>::from("{}"))
+    };
+    let layer = |request_headers| {
+        let config = ShapeConfig {
+            request_headers,
+            content_types: vec!["application/json".into()],
+            answer_types: vec!["application/json".into()],
+            ..ShapeConfig::default()
+        };
+        ShapeLayer::new(&config).unwrap()
+    };
+    let idle =
+        || posted(&[("connection", "keep-alive, x-hop"), ("x-hop", "1"), ("x-a", "a"), ("x-old", "b")]);
+    assert_eq!(allocations(ShapeLayer::default(), idle).await, 0);
+
+    let tidy =
+        || HeaderRule { trim: true, lower_case: true, default: Some("c".into()), ..HeaderRule::of("x-a") };
+    let renamed = HeaderRule { rename: Some("x-new".into()), ..HeaderRule::of("x-old") };
+    let removed = HeaderRule { remove: true, ..HeaderRule::of("x-gone") };
+    let rules = vec![tidy(), renamed, removed];
+    assert_eq!(allocations(layer(rules), idle).await, 0, "rules that change no text");
+
+    let untidy = || {
+        let mut request = posted(&[("x-a", " A ")]);
+        for line in ["b", "C"] {
+            request.headers_mut().append("x-a", HeaderValue::from_static(line));
+        }
+        request
+    };
+    assert_eq!(allocations(layer(vec![tidy()]), untidy).await, 2);
+
+    let missing = || posted(&[]);
+    assert_eq!(allocations(layer(vec![tidy()]), missing).await, 0, "the map has room for one more");
 }
