@@ -19,12 +19,15 @@
 use arbitrary::Unstructured;
 
 pub mod config;
+pub mod http;
 
 /// The target of this name, on plain bytes. Too few of them are no input.
 pub fn target(name: &str) -> Option<fn(&[u8])> {
     match name {
         "config_loader" => Some(|bytes| on(bytes, config::check_loader)),
         "config_variables" => Some(|bytes| on(bytes, config::check_variables)),
+        "content_type" => Some(|bytes| on(bytes, http::check_content_type)),
+        "accept" => Some(|bytes| on(bytes, http::check_accept)),
         _ => None,
     }
 }

@@ -13,7 +13,7 @@ fn main() -> ExitCode {
     let (Some(target), Some(seconds)) =
         (arguments.first().and_then(|name| mainstay_fuzz::target(name)), seconds)
     else {
-        eprintln!("usage: blind <config_loader|config_variables> <seconds> [seed]");
+        eprintln!("usage: blind <config_loader|config_variables|content_type|accept> <seconds> [seed]");
         return ExitCode::FAILURE;
     };
     let seed = arguments.get(2).and_then(|seed| seed.parse().ok()).unwrap_or(0x9e37_79b9_7f4a_7c15);
