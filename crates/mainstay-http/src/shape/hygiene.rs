@@ -36,7 +36,7 @@ const FOR_THE_CONNECTION: [&str; 11] = [
 
 /// Headers for everybody, which `connection` must not name (RFC 9110, section 7.6.1). Were they taken away where it does, a
 /// caller could hide from the handler what a proxy has added or checked.
-const FOR_EVERYBODY: [&str; 17] = [
+const FOR_EVERYBODY: [&str; 18] = [
     "authorization",
     "cache-control",
     "content-encoding",
@@ -54,6 +54,7 @@ const FOR_EVERYBODY: [&str; 17] = [
     "x-forwarded-host",
     "x-forwarded-proto",
     "x-request-id",
+    "x-tenant-id",
 ];
 
 /// Headers of which a message has one: with two different ones, two readers may understand two different messages.

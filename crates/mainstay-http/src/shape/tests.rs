@@ -248,12 +248,16 @@ async fn an_upgrade_and_the_trailers_of_grpc_stay() {
 async fn nobody_hides_a_header_for_everybody_from_the_handler() {
     let config = rules(vec![HeaderRule { trim: true, ..HeaderRule::of("x-user") }]);
     let request = get(&[
-        ("connection", "authorization, x-user, X-Forwarded-For"),
+        ("connection", "authorization, x-user, X-Forwarded-For, X-Tenant-Id"),
         ("authorization", "a"),
         ("x-user", "b"),
         ("x-forwarded-for", "c"),
+        ("x-tenant-id", "d"),
     ]);
-    assert_eq!(seen(&config, request).await, ["authorization: a", "x-forwarded-for: c", "x-user: b"]);
+    assert_eq!(
+        seen(&config, request).await,
+        ["authorization: a", "x-forwarded-for: c", "x-tenant-id: d", "x-user: b"]
+    );
 }
 
 #[tokio::test]
