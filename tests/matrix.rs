@@ -13,6 +13,7 @@ use mainstay_http::problem::ProblemsLayer;
 use mainstay_http::propagate::PropagateLayer;
 use mainstay_http::rate_limit::{RateLimitConfig, RateLimitLayer, RatePolicy};
 use mainstay_http::security_headers::SecurityHeadersLayer;
+use mainstay_http::shape::ShapeLayer;
 use mainstay_http::tenant::{TenantConfig, TenantLayer, TenantSource};
 
 use crate::hosts::{under_axum, under_hyper, under_tonic};
@@ -54,6 +55,7 @@ layers! {
     concurrency_limit: ConcurrencyLimitLayer::default();
     load_shed: LoadShedLayer::default();
     deadline: DeadlineLayer::default();
+    shape: ShapeLayer::default();
     upload_deadline: UploadDeadlineLayer::default();
     propagate: PropagateLayer::new();
     tenant: TenantLayer::new(&TenantConfig { required: false, sources: vec![TenantSource::Header], ..TenantConfig::default() }).unwrap();

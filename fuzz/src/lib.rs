@@ -20,8 +20,9 @@
 use arbitrary::Unstructured;
 
 pub mod config;
-pub mod edge;
 pub mod deadline;
+pub mod edge;
+pub mod http;
 
 /// The target of this name, on plain bytes. Too few of them are no input.
 pub fn target(name: &str) -> Option<fn(&[u8])> {
@@ -33,6 +34,8 @@ pub fn target(name: &str) -> Option<fn(&[u8])> {
         "grpc_timeout" => Some(edge::check_grpc_timeout),
         "trace" => Some(|bytes| on(bytes, edge::check_trace)),
         "deadline_texts" => Some(|bytes| on(bytes, deadline::check)),
+        "content_type" => Some(|bytes| on(bytes, http::check_content_type)),
+        "accept" => Some(|bytes| on(bytes, http::check_accept)),
         _ => None,
     }
 }

@@ -15,6 +15,7 @@
 //! | [`LoadShedLayer`](load_shed::LoadShedLayer) | no waiting for a service that is not ready: 503 or UNAVAILABLE |
 //! | [`DeadlineLayer`](deadline::DeadlineLayer) | too slow a call is dropped, the caller gets 504 or DEADLINE_EXCEEDED; too slow an answer's body is ended |
 //! | [`UploadDeadlineLayer`](deadline::UploadDeadlineLayer) | reading too slow a request's body fails; the caller gets 408 |
+//! | [`ShapeLayer`](shape::ShapeLayer) | trims, renames, completes and removes headers by rule; 415 and 406 by media type, 431 by size |
 //! | [`TenantLayer`](tenant::TenantLayer) | decides whose call it is, and refuses a call that names no tenant, two, or one that is not served |
 //!
 //! ```
@@ -55,9 +56,11 @@ pub mod problem;
 pub mod propagate;
 pub mod rate_limit;
 pub mod security_headers;
+pub mod shape;
 pub mod tenant;
 
 mod headers;
 mod load;
+mod media_type;
 #[cfg(test)]
 mod test_log;

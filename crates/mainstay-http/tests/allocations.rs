@@ -29,6 +29,7 @@ use mainstay_http::rate_limit::{RateLimitConfig, RateLimitLayer, RatePolicy};
 use mainstay_http::security_headers::{
     ContentSecurityPolicy, Directive, SecurityHeadersConfig, SecurityHeadersLayer, Source,
 };
+use mainstay_http::shape::{HeaderRule, ShapeConfig, ShapeLayer};
 use mainstay_http::tenant::{
     ResolverError, Standing, TenantCacheConfig, TenantConfig, TenantLayer, TenantResolver, TenantSource,
 };
@@ -43,7 +44,7 @@ use tracing::{Event, Metadata, Subscriber};
 #[derive(Clone)]
 struct Inner;
 
-impl Service<Request<()>> for Inner {
+impl<B> Service<Request<B>> for Inner {
     type Response = Response<Full<Bytes>>;
     type Error = Infallible;
     type Future = std::future::Ready<Result<Self::Response, Infallible>>;
@@ -52,7 +53,7 @@ impl Service<Request<()>> for Inner {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, _: Request<()>) -> Self::Future {
+    fn call(&mut self, _: Request<B>) -> Self::Future {
         std::future::ready(Ok(Response::new(Full::from("hello"))))
     }
 }
@@ -103,10 +104,10 @@ fn with_context(mut request: Request<()>) -> Request<()> {
 
 /// Allocations of one whole exchange through the layer, the body read to its end; not of the first, which sets up the
 /// thread's random generator and makes configured header values shareable.
-async fn allocations<L, ResB>(layer: L, request: impl Fn() -> Request<()>) -> u64
+async fn allocations<L, B, ResB>(layer: L, request: impl Fn() -> Request<B>) -> u64
 where
     L: Layer<Inner>,
-    L::Service: Service<Request<()>, Response = Response<ResB>, Error = Infallible>,
+    L::Service: Service<Request<B>, Response = Response<ResB>, Error = Infallible>,
     ResB: Body<Data = Bytes> + Unpin,
 {
     let mut service = layer.layer(Inner);
@@ -344,4 +345,45 @@ async fn limits_allocate_nothing_but_the_fields_that_tell_the_caller() {
     // The value of `ratelimit`, and the two tables of the answer's header map, which was empty.
     let config = RateLimitConfig { headers: true, ..config };
     assert_eq!(allocations(RateLimitLayer::new(&config).unwrap(), request).await, 3);
+}
+
+#[tokio::test]
+async fn shaping_costs_one_for_each_value_that_changes_and_nothing_else() {
+    let posted = |headers: &[(&'static str, &str)]| {
+        let mut headers = headers.to_vec();
+        headers.push(("content-type", "application/json; charset=utf-8"));
+        headers.push(("accept", "text/html;q=0.5, */*;q=0.1"));
+        with_context(request(&headers)).map(|()| Full::<Bytes>::from("{}"))
+    };
+    let layer = |request_headers| {
+        let config = ShapeConfig {
+            request_headers,
+            content_types: vec!["application/json".into()],
+            answer_types: vec!["application/json".into()],
+            ..ShapeConfig::default()
+        };
+        ShapeLayer::new(&config).unwrap()
+    };
+    let idle =
+        || posted(&[("connection", "keep-alive, x-hop"), ("x-hop", "1"), ("x-a", "a"), ("x-old", "b")]);
+    assert_eq!(allocations(ShapeLayer::default(), idle).await, 0);
+
+    let tidy =
+        || HeaderRule { trim: true, lower_case: true, default: Some("c".into()), ..HeaderRule::of("x-a") };
+    let renamed = HeaderRule { rename: Some("x-new".into()), ..HeaderRule::of("x-old") };
+    let removed = HeaderRule { remove: true, ..HeaderRule::of("x-gone") };
+    let rules = vec![tidy(), renamed, removed];
+    assert_eq!(allocations(layer(rules), idle).await, 0, "rules that change no text");
+
+    let untidy = || {
+        let mut request = posted(&[("x-a", " A ")]);
+        for line in ["b", "C"] {
+            request.headers_mut().append("x-a", HeaderValue::from_static(line));
+        }
+        request
+    };
+    assert_eq!(allocations(layer(vec![tidy()]), untidy).await, 2);
+
+    let missing = || posted(&[]);
+    assert_eq!(allocations(layer(vec![tidy()]), missing).await, 0, "the map has room for one more");
 }
