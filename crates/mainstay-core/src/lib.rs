@@ -24,6 +24,7 @@
 
 mod context;
 mod deadline;
+mod fields;
 mod id;
 mod outcome;
 mod peer;
@@ -34,6 +35,7 @@ mod trace;
 
 pub use context::{Parts, RequestContext, TenantConflict};
 pub use deadline::Deadline;
+pub use fields::FieldValue;
 pub use id::{CorrelationId, InvalidId, RequestId};
 pub use outcome::{Outcome, Phase};
 pub use peer::{Peer, Scheme, Trust};

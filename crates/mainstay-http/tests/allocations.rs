@@ -11,7 +11,7 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Full};
 use mainstay_core::{CorrelationId, Deadline, Parts, Peer, RequestContext, RequestId, TraceContext};
-use mainstay_http::access_log::AccessLogLayer;
+use mainstay_http::access_log::{AccessLogConfig, AccessLogLayer, ReceivedLayer, SkipConfig};
 use mainstay_http::context::{ContextConfig, ContextLayer};
 use mainstay_http::deadline::DeadlineLayer;
 use mainstay_http::panic_guard::PanicGuardLayer;
@@ -28,7 +28,7 @@ use tracing::{Event, Metadata, Subscriber};
 #[derive(Clone)]
 struct Inner;
 
-impl Service<Request<()>> for Inner {
+impl<B> Service<Request<B>> for Inner {
     type Response = Response<Full<Bytes>>;
     type Error = Infallible;
     type Future = std::future::Ready<Result<Self::Response, Infallible>>;
@@ -37,7 +37,7 @@ impl Service<Request<()>> for Inner {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, _: Request<()>) -> Self::Future {
+    fn call(&mut self, _: Request<B>) -> Self::Future {
         std::future::ready(Ok(Response::new(Full::from("hello"))))
     }
 }
@@ -134,6 +134,7 @@ async fn layers_that_only_watch_allocate_nothing() {
     let listening = tracing::subscriber::set_default(Listening);
     assert_eq!(allocations(AccessLogLayer::default(), request).await, 0, "where somebody does");
     drop(listening);
+    assert_eq!(allocations(ReceivedLayer::new(), request).await, 0);
     assert_eq!(allocations(ProblemsLayer::new(), request).await, 0);
     assert_eq!(allocations(PanicGuardLayer::new(), request).await, 0);
     assert_eq!(allocations(DeadlineLayer::default(), request).await, 0);
@@ -169,4 +170,20 @@ async fn propagation_costs_the_text_of_each_header_and_the_growth_of_the_map() {
 #[tokio::test]
 async fn a_request_without_a_context_is_propagated_for_nothing() {
     assert_eq!(allocations(PropagateLayer::new(), || request(&[])).await, 0);
+}
+
+#[tokio::test]
+async fn rules_and_a_sample_cost_the_access_log_nothing_and_a_line_its_text() {
+    let _listening = tracing::subscriber::set_default(Listening);
+    let request = || with_context(request(&[("user-agent", "curl")]));
+    let ruled = AccessLogConfig {
+        sample: 0.5,
+        slow: Some(Duration::from_secs(1)),
+        skip: SkipConfig { paths: vec!["/healthz".to_owned()], ..SkipConfig::default() },
+        ..AccessLogConfig::default()
+    };
+    assert_eq!(allocations(AccessLogLayer::new(&ruled), request).await, 0);
+    let line =
+        AccessLogConfig { format: ":method :url :status".parse().unwrap(), ..AccessLogConfig::default() };
+    assert_eq!(allocations(AccessLogLayer::new(&line), request).await, 1);
 }
