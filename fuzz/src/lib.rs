@@ -3,6 +3,7 @@
 //! With coverage, which finds the most (a nightly compiler, a C++ compiler and `cargo install cargo-fuzz`):
 //!
 //! ```sh
+//! cargo +nightly fuzz run access_log -- -max_total_time=300 -max_len=4096
 //! cargo +nightly fuzz run config_loader -- -max_total_time=300 -max_len=4096
 //! cargo +nightly fuzz run config_env_file -- -max_total_time=300 -max_len=4096
 //! cargo +nightly fuzz run config_variables -- -max_total_time=300 -max_len=4096
@@ -19,6 +20,7 @@
 
 use arbitrary::Unstructured;
 
+pub mod access_log;
 pub mod config;
 pub mod deadline;
 pub mod edge;
@@ -27,6 +29,7 @@ pub mod http;
 /// The target of this name, on plain bytes. Too few of them are no input.
 pub fn target(name: &str) -> Option<fn(&[u8])> {
     match name {
+        "access_log" => Some(|bytes| on(bytes, access_log::check_access_log)),
         "config_loader" => Some(|bytes| on(bytes, config::check_loader)),
         "config_env_file" => Some(|bytes| on(bytes, config::check_env_file)),
         "config_variables" => Some(|bytes| on(bytes, config::check_variables)),

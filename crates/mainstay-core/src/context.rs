@@ -5,11 +5,14 @@ mod extension;
 use std::error::Error;
 use std::fmt::{self, Display, Formatter};
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
+use crate::fields::Fields;
 use crate::{
-    CorrelationId, Deadline, Host, Outcome, RefusedId, RequestId, Scheme, TenantId, TraceContext, Trust,
+    CorrelationId, Deadline, FieldValue, Host, Outcome, RefusedId, RequestId, Scheme, TenantId, TraceContext,
+    Trust,
 };
 use extension::Extension;
 
@@ -68,6 +71,8 @@ struct Shared {
     tenant: OnceLock<TenantId>,
     noted: OnceLock<Outcome>,
     extension: Extension,
+    received: OnceLock<AtomicU64>,
+    fields: Fields,
 }
 
 // === impl RequestContext ===
@@ -100,8 +105,16 @@ impl RequestContext {
     }
 
     fn sealed(parts: Parts, tenant: OnceLock<TenantId>) -> Self {
-        let (noted, extension) = (OnceLock::new(), Extension::default());
-        Self { shared: Arc::new(Shared { parts, tenant, noted, extension }) }
+        Self {
+            shared: Arc::new(Shared {
+                parts,
+                tenant,
+                noted: OnceLock::new(),
+                received: OnceLock::new(),
+                extension: Extension::default(),
+                fields: Fields::default(),
+            }),
+        }
     }
 
     /// The id of this request; hops that trust each other keep it.
@@ -207,6 +220,39 @@ impl RequestContext {
     /// The outcome that was [noted](Self::note_outcome).
     pub fn noted_outcome(&self) -> Option<Outcome> {
         self.shared.noted.get().copied()
+    }
+
+    /// Counts so many more bytes of the call's own content, for HTTP of the request's body, as taken.
+    pub fn count_received(&self, bytes: u64) {
+        // Nothing else is published with it: whoever reads it reads it when the call has ended.
+        self.shared.received.get_or_init(AtomicU64::default).fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// How many bytes of the call's content were taken, or `None` if nobody counts.
+    pub fn received(&self) -> Option<u64> {
+        self.shared.received.get().map(|received| received.load(Ordering::Relaxed))
+    }
+
+    /// Adds a field to the call's one log line; a name that was added before gets the new value.
+    ///
+    /// ```
+    /// # use mainstay_core::{Parts, RequestContext, RequestId, TraceContext};
+    /// # let (trace, now) = (TraceContext::root([1; 16], [2; 8]), std::time::Instant::now());
+    /// # let context = RequestContext::new(Parts::new(RequestId::v7(1_000, [0; 10]), trace, now));
+    /// context.add_field("order.items", 3);
+    /// context.add_field("order.warehouse", "north");
+    /// ```
+    ///
+    /// False if the call has 32 fields already: the field is left out. The first field allocates, as a text of one's own does.
+    pub fn add_field(&self, name: &'static str, value: impl Into<FieldValue>) -> bool {
+        self.shared.fields.add(name, value.into())
+    }
+
+    /// Reads the fields that were added, in their order.
+    ///
+    /// They are locked meanwhile: do not add one in there.
+    pub fn read_fields<T>(&self, read: impl FnOnce(&[(&'static str, FieldValue)]) -> T) -> T {
+        self.shared.fields.read(read)
     }
 
     /// Decides whose call it is, for every holder of this context.

@@ -24,6 +24,7 @@
 
 mod context;
 mod deadline;
+mod fields;
 mod host;
 mod id;
 mod outcome;
@@ -36,6 +37,7 @@ mod trace;
 
 pub use context::{Parts, RequestContext, TenantConflict};
 pub use deadline::Deadline;
+pub use fields::FieldValue;
 pub use host::{Host, InvalidHost};
 pub use id::{CorrelationId, InvalidId, RequestId};
 pub use outcome::{Outcome, Phase};

@@ -15,7 +15,7 @@ use http_body_util::{BodyExt, Full};
 use mainstay_core::{
     CorrelationId, Deadline, Parts, Peer, RequestContext, RequestId, TenantId, TraceContext,
 };
-use mainstay_http::access_log::AccessLogLayer;
+use mainstay_http::access_log::{AccessLogConfig, AccessLogLayer, ReceivedLayer, SkipConfig};
 use mainstay_http::concurrency_limit::{ConcurrencyLimitConfig, ConcurrencyLimitLayer};
 use mainstay_http::context::{ContextConfig, ContextLayer};
 use mainstay_http::deadline::{
@@ -150,6 +150,7 @@ async fn layers_that_only_watch_allocate_nothing() {
     let listening = tracing::subscriber::set_default(Listening);
     assert_eq!(allocations(AccessLogLayer::default(), request).await, 0, "where somebody does");
     drop(listening);
+    assert_eq!(allocations(ReceivedLayer::new(), request).await, 0);
     assert_eq!(allocations(ProblemsLayer::new(), request).await, 0);
     assert_eq!(allocations(PanicGuardLayer::new(), request).await, 0);
     assert_eq!(allocations(DeadlineLayer::default(), request).await, 0);
@@ -386,4 +387,20 @@ async fn shaping_costs_one_for_each_value_that_changes_and_nothing_else() {
 
     let missing = || posted(&[]);
     assert_eq!(allocations(layer(vec![tidy()]), missing).await, 0, "the map has room for one more");
+}
+
+#[tokio::test]
+async fn rules_and_a_sample_cost_the_access_log_nothing_and_a_line_its_text() {
+    let _listening = tracing::subscriber::set_default(Listening);
+    let request = || with_context(request(&[("user-agent", "curl")]));
+    let ruled = AccessLogConfig {
+        sample: 0.5,
+        slow: Some(Duration::from_secs(1)),
+        skip: SkipConfig { paths: vec!["/healthz".to_owned()], ..SkipConfig::default() },
+        ..AccessLogConfig::default()
+    };
+    assert_eq!(allocations(AccessLogLayer::new(&ruled), request).await, 0);
+    let line =
+        AccessLogConfig { format: ":method :url :status".parse().unwrap(), ..AccessLogConfig::default() };
+    assert_eq!(allocations(AccessLogLayer::new(&line), request).await, 1);
 }

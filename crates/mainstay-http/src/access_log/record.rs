@@ -1,8 +1,9 @@
 //! What is remembered of one request until it is logged, which happens exactly when this is dropped.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::header::{CONTENT_LENGTH, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
@@ -11,6 +12,10 @@ use mainstay_core::{Outcome, Phase, Reason, RequestContext};
 use tokio::time::Instant;
 use tracing::Level;
 
+use super::config::QueryLog;
+use super::morgan::{Exchange, LineFormat, LogFormat};
+use super::plan::{Plan, Seen, Shown, fields_text, headers_text, keeps};
+use super::redact;
 use crate::answer::Ended;
 use crate::context::LoggedOutside;
 use crate::form::Form;
@@ -28,9 +33,13 @@ const UNKNOWN: u16 = 2;
 /// One request on its way to its one event.
 ///
 /// The event is written in `drop` and nowhere else, so there is exactly one whatever becomes of the request; the methods
-/// only note what has happened by then.
+/// only note what has happened by then. Everything that a line can say is in here or follows from it, so a writer of its own
+/// format can read it without `tracing`'s visitors.
 #[derive(Debug)]
 pub(crate) struct Record {
+    plan: Arc<Plan>,
+    // Only where the settings ask for headers.
+    shown: Option<Box<Shown>>,
     context: Option<RequestContext>,
     form: Form,
     method: Method,
@@ -49,6 +58,10 @@ pub(crate) struct Record {
     outcome: Outcome,
     // What it says once the body has ended well.
     outcome_at_end: Outcome,
+    // How many bytes the request announced.
+    announced: Option<u64>,
+    // From the beginning to the end, once that is there.
+    total: Duration,
 }
 
 #[cfg(feature = "axum")]
@@ -63,13 +76,17 @@ impl Record {
     }
 
     /// Notes what the request says. Clones share the request's own buffers.
-    pub(super) fn begin<B>(request: &mut Request<B>) -> Self {
+    pub(super) fn begin<B>(plan: &Arc<Plan>, request: &mut Request<B>) -> Self {
         let context = request.extensions().get::<RequestContext>().cloned();
         if context.is_none() {
             request.extensions_mut().insert(LoggedOutside);
         }
         let started = context.as_ref().map_or_else(Instant::now, |context| context.received_at().into());
         Self {
+            plan: Arc::clone(plan),
+            shown: plan.shown(request.headers()),
+            announced: content_length(request.headers()),
+            total: Duration::ZERO,
             context,
             form: Form::of(request),
             method: request.method().clone(),
@@ -96,6 +113,12 @@ impl Record {
         self.length = length_of(response);
         self.outcome_at_end =
             response.extensions().get().map_or(Outcome::Complete, |Ended(outcome)| *outcome);
+        if is_upgrade(&self.method, response.status()) {
+            self.outcome_at_end = Outcome::Upgraded;
+        }
+        if let Some(shown) = &mut self.shown {
+            self.plan.show_answer(shown, response);
+        }
         // Where nothing is to follow, the body is dropped unread although all is well.
         self.outcome = if self.has_no_body(response.status()) || response.body().is_end_stream() {
             self.outcome_at_end
@@ -149,10 +172,83 @@ impl Record {
         } else if let Some(noted) = self.context().and_then(RequestContext::noted_outcome) {
             self.outcome = noted;
         }
+        if self.outcome == Outcome::Abandoned(Phase::Answer) && self.request_is_incomplete() {
+            self.outcome = Outcome::Abandoned(Phase::Request);
+        }
+        self.total = self.started.elapsed();
         if self.form == Form::Grpc && self.status == Some(StatusCode::OK) {
             let unsaid = if matches!(self.outcome, Outcome::Abandoned(_)) { CANCELLED } else { UNKNOWN };
             self.grpc_status.get_or_insert(unsaid);
         }
+    }
+
+    /// Whether the caller was still sending, as far as the announced length and the count of what came tell.
+    fn request_is_incomplete(&self) -> bool {
+        let received = self.context().and_then(RequestContext::received);
+        received.zip(self.announced).is_some_and(|(received, announced)| 0 < received && received < announced)
+    }
+
+    fn is_slow(&self) -> bool {
+        self.plan.config.slow.is_some_and(|slow| self.total >= slow)
+    }
+
+    /// How many calls the line stands for, or `None` if there is to be no line.
+    fn weight(&self) -> Option<f64> {
+        if self.is_our_fault() {
+            return Some(1.0);
+        }
+        let user_agent = self.user_agent.as_ref().map(HeaderValue::as_bytes);
+        let status = self.status.map(|status| status.as_u16());
+        let (method, path) = (self.method.as_str(), self.uri.path());
+        if self.plan.skips(&Seen { method, path, user_agent, status, outcome: self.outcome }) {
+            return None;
+        }
+        let rate = self.plan.config.sample;
+        let ordinary = matches!(self.outcome, Outcome::Complete | Outcome::Upgraded) && !self.is_slow();
+        match self.context() {
+            Some(context) if rate < 1.0 && ordinary => {
+                keeps(rate, context.trace().trace_id().to_bytes()).then(|| rate.recip())
+            }
+            _ => Some(1.0),
+        }
+    }
+
+    /// The method that was called, where it is known to be one: anything else has too many values to group by.
+    fn rpc(&self) -> Option<(&str, &str)> {
+        const UNIMPLEMENTED: u16 = 12;
+        let answered = self.form == Form::Grpc
+            && self.grpc_status.is_some_and(|status| status != UNIMPLEMENTED)
+            && !matches!(self.outcome, Outcome::Rejected(_) | Outcome::TimedOut(Phase::Answer));
+        let (service, method) = self.uri.path().strip_prefix('/')?.split_once('/')?;
+        (answered && !service.is_empty() && !method.is_empty() && !method.contains('/'))
+            .then(|| (shortened(service), shortened(method)))
+    }
+
+    fn query(&self) -> Option<Cow<'_, str>> {
+        Some(redact::query(self.uri.query()?, &self.plan.config.secret_parameters))
+    }
+
+    /// The line in morgan's words. The time of day is read here, and only where the line shows it.
+    fn line(&self, format: &LineFormat) -> String {
+        let empty = HeaderMap::new();
+        let shown = self.shown.as_deref();
+        let url = match self.query() {
+            Some(query) => Cow::Owned(format!("{}?{query}", self.uri.path())),
+            None if self.method == Method::CONNECT => Cow::Owned(self.uri.to_string()),
+            None => Cow::Borrowed(self.uri.path()),
+        };
+        format.render(&Exchange {
+            method: self.method.as_str(),
+            url: &url,
+            version: self.version,
+            remote_address: self.context().and_then(RequestContext::client_address),
+            request: shown.map_or(&empty, |shown| &shown.request),
+            status: self.status,
+            response: shown.map_or(&empty, |shown| &shown.response),
+            first_byte: self.first_byte,
+            total: self.total,
+            now: if format.shows_date() { SystemTime::now() } else { SystemTime::UNIX_EPOCH },
+        })
     }
 
     fn is_refused_for_want(&self) -> bool {
@@ -164,12 +260,29 @@ impl Record {
     }
 
     fn is_our_fault(&self) -> bool {
-        matches!(self.outcome, Outcome::Failed(_) | Outcome::Panicked(_))
+        matches!(self.outcome, Outcome::Failed(Phase::Answer | Phase::Stream) | Outcome::Panicked(_))
             || self.status.is_some_and(|status| status.is_server_error())
             || matches!(self.grpc_status, Some(UNKNOWN | 4 | 12 | 13 | 14 | 15))
     }
 
-    fn log(&self) {
+    fn log(&self, weight: f64) {
+        if let LogFormat::Line(format) = &self.plan.config.format {
+            let line = self.line(format);
+            match self.level() {
+                Level::ERROR => tracing::event!(target: TARGET, Level::ERROR, "{line}"),
+                Level::WARN => tracing::event!(target: TARGET, Level::WARN, "{line}"),
+                _ => tracing::event!(target: TARGET, Level::INFO, "{line}"),
+            }
+            return;
+        }
+        let rpc = self.rpc();
+        let query = if self.plan.config.query == QueryLog::Redacted { self.query() } else { None };
+        let shown = self.shown.as_deref();
+        let request_headers =
+            shown.and_then(|shown| headers_text(&self.plan.config.request_headers, &shown.request));
+        let response_headers =
+            shown.and_then(|shown| headers_text(&self.plan.config.response_headers, &shown.response));
+        let fields = self.context().and_then(|context| context.read_fields(fields_text));
         // One call site for each level: tracing fixes a level at compile time.
         macro_rules! event {
             ($level:expr) => {
@@ -179,13 +292,20 @@ impl Record {
                     http.request.method = known(&self.method).unwrap_or("_OTHER"),
                     http.request.method_original = unknown(&self.method),
                     url.path = shortened(self.uri.path()),
+                    url.query = query.as_deref().map(shortened),
                     http.route = route(&self.route),
+                    rpc.service = rpc.map(|(service, _)| service),
+                    rpc.method = rpc.map(|(_, method)| method),
                     http.response.status_code = self.status.map(|status| status.as_u16()),
                     rpc.grpc.status_code = self.grpc_status,
+                    http.request.body.size = self.context().and_then(RequestContext::received),
                     http.response.body.size = self.bytes_sent,
                     network.protocol.version = protocol_version(self.version),
                     client.address = self.context().and_then(|c| c.client_address()).map(tracing::field::display),
                     user_agent.original = self.user_agent.as_ref().map(text).as_deref(),
+                    http.request.headers = request_headers.as_deref(),
+                    http.response.headers = response_headers.as_deref(),
+                    fields = fields.as_deref(),
                     request_id = self.context().map(|c| c.request_id().as_str()),
                     request_id.refused = self.context().and_then(|c| c.refused_request_id()).map(|id| id.as_str()),
                     correlation_id = self.context().map(|c| c.correlation_id().as_str()),
@@ -195,17 +315,29 @@ impl Record {
                     outcome = self.outcome.as_str(),
                     reason = reason(self.outcome).map(Reason::as_str),
                     time_to_first_byte_ms = self.first_byte.map(millis),
-                    duration_ms = millis(self.started.elapsed()),
+                    duration_ms = millis(self.total),
+                    slow = self.is_slow().then_some(true),
+                    sampling.weight = (self.plan.config.sample < 1.0).then_some(weight),
                     "request"
                 )
             };
         }
+        match self.level() {
+            Level::ERROR => event!(Level::ERROR),
+            Level::WARN => event!(Level::WARN),
+            _ => event!(Level::INFO),
+        }
+    }
+
+    fn level(&self) -> Level {
         if self.is_refused_for_want() {
-            event!(Level::WARN);
+            Level::WARN
         } else if self.is_our_fault() {
-            event!(Level::ERROR);
+            Level::ERROR
+        } else if self.is_slow() {
+            Level::WARN
         } else {
-            event!(Level::INFO);
+            Level::INFO
         }
     }
 
@@ -217,15 +349,24 @@ impl Record {
 impl Drop for Record {
     fn drop(&mut self) {
         self.conclude();
-        self.log();
+        if let Some(weight) = self.weight() {
+            self.log(weight);
+        }
     }
 }
 
 /// How many bytes the answer announces, or its body knows.
 fn length_of<B: Body>(response: &Response<B>) -> Option<u64> {
-    let announced =
-        response.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    announced.or_else(|| response.body().size_hint().exact())
+    content_length(response.headers()).or_else(|| response.body().size_hint().exact())
+}
+
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// RFC 9110, sections 9.3.6 and 15.2.2: from here on the connection, or a tunnel, speaks another protocol.
+fn is_upgrade(method: &Method, status: StatusCode) -> bool {
+    status == StatusCode::SWITCHING_PROTOCOLS || (*method == Method::CONNECT && status.is_success())
 }
 
 /// The methods that OpenTelemetry knows: anything else is of unbounded variety.
@@ -283,7 +424,7 @@ fn grpc_status(headers: &HeaderMap) -> Option<u16> {
     headers.get(GRPC_STATUS)?.to_str().ok()?.parse().ok()
 }
 
-fn text(value: &HeaderValue) -> Cow<'_, str> {
+pub(super) fn text(value: &HeaderValue) -> Cow<'_, str> {
     match value.to_str() {
         Ok(text) => Cow::Borrowed(shortened(text)),
         Err(_) => Cow::Owned(shortened(&String::from_utf8_lossy(value.as_bytes())).to_owned()),

@@ -7,6 +7,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
+use garde::Validate;
 use http::{Method, Request, Response};
 use http_body_util::{BodyExt, Empty};
 use mainstay_core::{Peer, RequestContext, TenantId};
@@ -17,7 +18,7 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 use tower::{Layer, ServiceExt, service_fn};
 
-use super::{AccessLogConfig, AccessLogLayer};
+use super::{AccessLogConfig, AccessLogLayer, QueryLog, ReceivedBody, ReceivedLayer};
 use crate::context::ContextLayer;
 use crate::deadline::DeadlineLayer;
 use crate::panic_guard::PanicGuardLayer;
@@ -107,16 +108,21 @@ async fn every_way_in_which_an_answer_can_end_is_one_line() {
 
 #[tokio::test]
 async fn an_answer_without_a_body_is_no_disconnect() {
-    for (method, status) in
-        [(Method::HEAD, 200), (Method::GET, 204), (Method::GET, 304), (Method::CONNECT, 200)]
-    {
+    for (method, status, outcome) in [
+        (Method::HEAD, 200, "complete"),
+        (Method::GET, 204, "complete"),
+        (Method::GET, 304, "complete"),
+        (Method::GET, 100, "complete"),
+        (Method::GET, 101, "upgraded"),
+        (Method::CONNECT, 200, "upgraded"),
+    ] {
         let log = TestLog::start();
         let service = service_fn(move |_: Request<()>| async move {
             Ok::<_, Infallible>(Response::builder().status(status).body(Adversary::ExactSize.body()).unwrap())
         });
         let uri = if method == Method::CONNECT { "example.org:443" } else { "/a" };
         drop(AccessLogLayer::default().layer(service).oneshot(request(method.clone(), uri)).await);
-        assert_eq!(log.line()["outcome"], "complete", "{method} {status}");
+        assert_eq!(log.line()["outcome"], outcome, "{method} {status}");
     }
 }
 
@@ -286,6 +292,190 @@ async fn a_method_of_a_strangers_invention_does_not_fill_the_log() {
     assert_eq!(line["http.request.method_original"].as_str().unwrap().len(), 1_024);
 }
 
+/// The lines for one request to `/a?sig=x` of a trusting world: answered with this status after ten milliseconds.
+async fn lines_with(layer: AccessLogLayer, status: u16) -> Vec<Value> {
+    let log = TestLog::start();
+    let service = service_fn(move |request: Request<()>| async move {
+        sleep(Duration::from_millis(10)).await;
+        if let Some(context) = request.extensions().get::<RequestContext>() {
+            context.add_field("order.items", 3);
+            context.add_field("order.\"name\"", "a\nb");
+        }
+        let answer = Response::builder().status(status).header("x-pool", "b").header("set-cookie", "s=1");
+        Ok::<_, Infallible>(answer.body(Adversary::ExactSize.body()).unwrap())
+    });
+    let mut request = request(Method::GET, "/a?sig=x&q=1");
+    for (name, value) in
+        [("x-many", "1"), ("x-many", "2"), ("authorization", "Basic am9lOng="), ("x-else", "no")]
+    {
+        request.headers_mut().append(name, value.parse().unwrap());
+    }
+    let answer = ContextLayer::default().layer(layer.layer(service)).oneshot(request).await.unwrap();
+    drain(answer.into_body()).await;
+    log.lines()
+}
+
+fn layer(change: impl FnOnce(&mut AccessLogConfig)) -> AccessLogLayer {
+    let mut config = AccessLogConfig::default();
+    change(&mut config);
+    AccessLogLayer::new(&config)
+}
+
+#[tokio::test(start_paused = true)]
+async fn headers_are_logged_if_they_are_listed_and_credentials_not_even_then() {
+    let listed = layer(|config| {
+        config.request_headers =
+            ["X-Many", "authorization", "x-absent"].map(|name| name.parse().unwrap()).into();
+        config.response_headers = ["x-pool", "set-cookie"].map(|name| name.parse().unwrap()).into();
+    });
+    let line = &lines_with(listed, 200).await[0];
+    let object = |name: &str| serde_json::from_str::<Value>(line[name].as_str().unwrap()).unwrap();
+    assert_eq!(
+        object("http.request.headers"),
+        json!({"x-many": ["1", "2"], "authorization": ["[redacted]"]})
+    );
+    assert_eq!(object("http.response.headers"), json!({"x-pool": ["b"], "set-cookie": ["[redacted]"]}));
+}
+
+#[tokio::test(start_paused = true)]
+async fn handlers_add_fields_and_the_query_is_shown_without_its_secrets_where_asked_for() {
+    let line = &lines_with(AccessLogLayer::default(), 200).await[0];
+    assert_eq!(line["fields"], r#"{"order.\"name\"":"a\nb","order.items":3}"#);
+    assert_eq!(line.get("url.query"), None);
+    let line = &lines_with(layer(|config| config.query = QueryLog::Redacted), 200).await[0];
+    assert_eq!(line["url.query"], "sig=REDACTED&q=1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn slow_calls_are_warned_of() {
+    let slow = |millis| layer(|config| config.slow = Some(Duration::from_millis(millis)));
+    let line = &lines_with(slow(10), 200).await[0];
+    assert_eq!((&line["slow"], &line["level"]), (&json!(true), &json!("WARN")));
+    let line = &lines_with(slow(11), 200).await[0];
+    assert_eq!((line.get("slow"), &line["level"]), (None, &json!("INFO")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_skipped_or_not_sampled_has_no_line_unless_it_was_our_fault() {
+    let skipped = [
+        layer(|config| config.skip.paths = vec!["/a".to_owned()]),
+        layer(|config| config.skip.path_prefixes = vec!["/".to_owned()]),
+        layer(|config| config.skip.user_agents = vec!["curl/".to_owned()]),
+        layer(|config| config.skip.methods = vec!["GET".to_owned()]),
+        layer(|config| config.skip.status_classes = vec![2]),
+        AccessLogLayer::default().skip_if(|seen| seen.status == Some(200)),
+        AccessLogLayer::default().skip_if(|_| true).skip_if(|_| false),
+        layer(|config| config.sample = 0.0),
+    ];
+    for layer in skipped {
+        assert_eq!(lines_with(layer.clone(), 200).await.len(), 0, "{layer:?}");
+        assert_eq!(lines_with(layer.clone(), 500).await.len(), 1, "{layer:?}");
+    }
+    let kept = [
+        layer(|config| config.skip.paths = vec!["/".to_owned(), "/a/".to_owned()]),
+        layer(|config| config.skip.path_prefixes = vec!["/b".to_owned()]),
+        layer(|config| config.skip.status_classes = vec![3]),
+        layer(|config| (config.sample, config.slow) = (0.0, Some(Duration::from_millis(1)))),
+    ];
+    for layer in kept {
+        assert_eq!(lines_with(layer.clone(), 200).await.len(), 1, "{layer:?}");
+    }
+    let line = &lines_with(layer(|config| config.sample = 0.5), 503).await[0];
+    assert_eq!(line["sampling.weight"], 1.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_line_of_morgans_is_the_whole_event() {
+    let text = ":method :url :status :res[content-length] :remote-user :total-time[0] :res[set-cookie]";
+    let line = &lines_with(layer(|config| config.format = text.parse().unwrap()), 200).await[0];
+    assert_eq!(line["message"], "GET /a?sig=REDACTED&q=1 200 11 joe 10 [redacted]");
+    assert_eq!(line.as_object().unwrap().len(), 4, "time, level, target, message: {line}");
+}
+
+#[tokio::test]
+async fn what_came_in_is_counted_and_a_request_that_breaks_off_is_the_callers() {
+    for (adversary, read, announced, outcome, size) in [
+        (Adversary::ExactSize, usize::MAX, None, "complete", 11),
+        (Adversary::ExactSize, 0, None, "complete", 0),
+        (Adversary::ErrorAfterFrame, usize::MAX, None, "failed_in_request", 5),
+        (Adversary::Hangs, 1, Some("9"), "abandoned_in_request", 5),
+        (Adversary::Hangs, 1, Some("5"), "abandoned", 5),
+    ] {
+        let log = TestLog::start();
+        let service = service_fn(move |request: Request<ReceivedBody<ScriptedBody>>| async move {
+            drain_at_most(pin!(request.into_body()), read).await;
+            if announced.is_some() {
+                pending::<()>().await;
+            }
+            Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()))
+        });
+        let service = AccessLogLayer::default().layer(ReceivedLayer::new().layer(service));
+        let mut request = Request::post("/").body(adversary.body()).unwrap();
+        if let Some(length) = announced {
+            request.headers_mut().insert("content-length", length.parse().unwrap());
+        }
+        let call = ContextLayer::default().layer(service).oneshot(request);
+        drop(mainstay_testkit::cancel::drop_at_await(call, 1).await);
+        let line = log.line();
+        assert_eq!(
+            (&line["outcome"], &line["http.request.body.size"], &line["level"]),
+            (&json!(outcome), &json!(size), &json!("INFO")),
+            "{adversary:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_grpc_method_is_named_only_if_the_service_knows_it() {
+    for (status, named) in [("0", true), ("5", true), ("12", false)] {
+        let log = TestLog::start();
+        let service = service_fn(move |_: Request<()>| async move {
+            Ok::<_, Infallible>(
+                Response::builder().header("grpc-status", status).body(Empty::<Bytes>::new()).unwrap(),
+            )
+        });
+        let request = Request::post("/orders.Orders/Place").header("content-type", "application/grpc");
+        let call = AccessLogLayer::default().layer(service).oneshot(request.body(()).unwrap());
+        drain(call.await.unwrap().into_body()).await;
+        let line = log.line();
+        let rpc = (line.get("rpc.service"), line.get("rpc.method"));
+        let expected = (json!("orders.Orders"), json!("Place"));
+        assert_eq!(rpc, if named { (Some(&expected.0), Some(&expected.1)) } else { (None, None) });
+    }
+}
+
+#[tokio::test]
+async fn counting_what_comes_in_keeps_the_laws_of_layers_and_bodies() {
+    let laws = Laws { panicking_bodies: Law::Held, ..Laws::default() };
+    http_layer_contract::<_, (), ReceivedBody<()>, _>(ReceivedLayer::new, || Request::new(()), laws).await;
+}
+
+#[test]
+fn settings_out_of_range_are_refused() {
+    let check = |json: Value| {
+        let config: AccessLogConfig = serde_json::from_value(json).map_err(|error| error.to_string())?;
+        config.validate().map_err(|report| report.to_string())
+    };
+    assert_eq!(check(json!({})), Ok(()));
+    assert_eq!(
+        check(json!({"format": "dev", "slow": "2s", "sample": 0.25, "request_headers": ["X-Y"]})),
+        Ok(())
+    );
+    assert!(
+        check(json!({"format": ":nope"})).unwrap_err().starts_with("`:nope` is no token of a log format")
+    );
+    assert!(
+        check(json!({"request_headers": ["a b"]}))
+            .unwrap_err()
+            .starts_with("`a b` is not the name of a header")
+    );
+    assert_eq!(check(json!({"sample": 1.5})), Err("sample: not between 0 and 1\n".to_owned()));
+    assert!(check(json!({"skip": {"status_classes": [5]}})).is_err());
+    let written =
+        serde_json::to_value(AccessLogConfig { format: "dev".parse().unwrap(), ..Default::default() });
+    assert_eq!(written.unwrap()["format"], "dev");
+}
+
 #[cfg(feature = "axum")]
 #[tokio::test]
 async fn under_axum_the_route_and_the_whole_path_are_logged_also_in_a_nested_router() {
@@ -309,7 +499,7 @@ async fn nothing_is_logged_when_it_is_switched_off() {
     let log = TestLog::start();
     let service =
         service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new())));
-    let layer = AccessLogLayer::new(&AccessLogConfig { enabled: false });
+    let layer = AccessLogLayer::new(&AccessLogConfig { enabled: false, ..AccessLogConfig::default() });
     drop(layer.layer(service).oneshot(request(Method::GET, "/")).await);
     assert!(log.lines().is_empty());
 }
