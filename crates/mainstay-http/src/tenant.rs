@@ -304,7 +304,7 @@ impl Shared {
         match source {
             Source::Header if believed => source::in_header(request.headers(), &self.header),
             Source::Header => Ok(None),
-            Source::Host(pattern) => Ok(source::host_of(request)?.and_then(|host| pattern.find(host))),
+            Source::Host(pattern) => Ok(host(request)?.and_then(|host| pattern.find(host))),
             Source::Path(template) => Ok(template.find(request.uri().path())),
         }
     }
@@ -322,6 +322,15 @@ impl Shared {
         Span::current().record("tenant", tenant.as_str());
         Ok(())
     }
+}
+
+/// The client's host as the edge decided it, behind a proxy too; without a context the one that the request names.
+fn host<B>(request: &Request<B>) -> Result<Option<&str>, Fault> {
+    let own = source::host_of(request)?;
+    Ok(match request.extensions().get::<RequestContext>() {
+        Some(context) => context.host(),
+        None => own,
+    })
 }
 
 /// Strips the header and sets it, unless it says that already.

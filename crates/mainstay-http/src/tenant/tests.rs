@@ -6,7 +6,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use http::{HeaderValue, Request, Response};
-use mainstay_core::{Outcome, Parts, Reason, RequestContext, RequestId, TenantId, TraceContext, Trust};
+use mainstay_core::{Host, Outcome, Parts, Reason, RequestContext, RequestId, TenantId, TraceContext, Trust};
 use mainstay_testkit::cancel::drop_at_every_await;
 use mainstay_testkit::contract::{Laws, http_layer_contract};
 use mainstay_testkit::probe::Probe;
@@ -32,10 +32,12 @@ fn tenant(name: &str) -> TenantId {
     TenantId::parse(name).unwrap()
 }
 
-fn context(trust: Trust) -> RequestContext {
+/// What the edge decided of a request for this host.
+fn context(trust: Trust, host: Option<&str>) -> RequestContext {
     let trace = TraceContext::root([1; 16], [2; 8]);
     RequestContext::new(Parts {
         trust,
+        host: host.and_then(|host| Host::parse(host.as_bytes()).ok()),
         ..Parts::new(RequestId::v7(1_000, [0; 10]), trace, Instant::now().into_std())
     })
 }
@@ -46,14 +48,18 @@ fn request(headers: &[(&'static str, &str)]) -> Request<()> {
     for (name, value) in headers {
         request.headers_mut().append(*name, HeaderValue::from_str(value).unwrap());
     }
-    request.extensions_mut().insert(context(Trust::Untrusted));
+    request.extensions_mut().insert(context(Trust::Untrusted, host_in(headers)));
     request
 }
 
 fn trusted(headers: &[(&'static str, &str)]) -> Request<()> {
     let mut request = request(headers);
-    request.extensions_mut().insert(context(Trust::Trusted));
+    request.extensions_mut().insert(context(Trust::Trusted, host_in(headers)));
     request
+}
+
+fn host_in<'a>(headers: &[(&'static str, &'a str)]) -> Option<&'a str> {
+    headers.iter().find(|(name, _)| *name == "host").map(|(_, host)| *host)
 }
 
 /// What a handler saw, if it was called: the header's values, and the tenant of its context.
@@ -114,6 +120,18 @@ async fn what_is_not_decided_by_the_header_strips_it_and_sets_it() {
     let mut by_path = trusted(&[("x-tenant-id", "globex")]);
     *by_path.uri_mut() = "/t/acme/orders".parse().unwrap();
     assert_eq!(through(&layer, by_path).await, seen("acme"));
+}
+
+#[tokio::test]
+async fn behind_a_proxy_the_host_is_the_one_that_the_client_asked_for() {
+    let layer = TenantLayer::new(&config(&[TenantSource::Host("{tenant}.example.org".to_owned())])).unwrap();
+    let mut proxied = request(&[("host", "globex.example.org")]);
+    proxied.extensions_mut().insert(context(Trust::Trusted, Some("acme.example.org")));
+    assert_eq!(through(&layer, proxied).await, seen("acme"));
+    // What the proxy garbled is nobody's, and not our own name either.
+    let mut garbled = request(&[("host", "globex.example.org")]);
+    garbled.extensions_mut().insert(context(Trust::Trusted, None));
+    assert_eq!(through(&layer, garbled).await, (400, None));
 }
 
 #[tokio::test]

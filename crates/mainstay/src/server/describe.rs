@@ -5,16 +5,24 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::ServerConfig;
+use super::{HttpConfig, ServerConfig, by_tenant};
 
 pub(super) fn describe(config: &ServerConfig) -> String {
+    let (by_tenant, others) = by_tenant(&config.rate_limit);
     let layers = [
         ("context", settings(&config.context)),
         ("access log", settings(&config.access_log)),
         ("security headers", settings(&config.security_headers)),
         ("problems", Vec::new()),
         ("panic guard", Vec::new()),
+        ("rate limit", settings(&others)),
+        ("concurrency limit", settings(&config.concurrency_limit)),
+        ("load shedding", settings(&config.load_shed)),
         ("deadline", settings(&config.deadline)),
+        ("received bytes, upload deadline", Vec::new()),
+        ("shape", settings(&config.shape)),
+        ("tenant", settings(&config.tenant)),
+        ("rate limit by tenant", settings(&by_tenant)),
     ];
     let mut text = "server stack, outermost first\n".to_owned();
     for (place, (name, settings)) in (1..).zip(&layers) {
@@ -23,7 +31,14 @@ pub(super) fn describe(config: &ServerConfig) -> String {
             writeln!(text, "     {key} = {value}").expect("writing to a string does not fail");
         }
     }
-    text + "   your service\n"
+    text += "   your service\n";
+    if config.http != HttpConfig::default() {
+        text += "composed around an axum router (`around`), in their places\n";
+        for (key, value) in settings(&config.http) {
+            writeln!(text, "     {key} = {value}").expect("writing to a string does not fail");
+        }
+    }
+    text
 }
 
 /// The settings' leaves with their dotted keys, in the order of the struct.

@@ -1,13 +1,17 @@
 //! What must hold of the stack as a whole.
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Extension;
 use axum::routing::get;
+use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Empty};
+use mainstay_http::rate_limit::{KeyPart, RatePolicy};
+use mainstay_http::security_headers::{ContentSecurityPolicy, Directive, Keyword};
 use mainstay_testkit::contract::{Laws, http_layer_contract};
 use tower::ServiceExt;
 
@@ -66,29 +70,15 @@ fn it_can_be_read_in_its_order_with_the_settings_in_effect() {
     let mut config = ServerConfig::default();
     config.context.trusted_networks = vec!["10.0.0.0/8".parse().unwrap()];
     config.deadline.default = Duration::from_secs(2);
-    config.security_headers.content_security_policy = "default-src 'none'".to_owned();
-    assert_eq!(
-        stack(&config).unwrap().describe(),
-        r#"server stack, outermost first
-1. context
-     trusted_networks = ["10.0.0.0/8"]
-2. access log
-     enabled = true
-3. security headers
-     content_security_policy = "default-src 'none'"
-     enabled = true
-     strict_transport_security.enabled = true
-     strict_transport_security.include_sub_domains = true
-     strict_transport_security.max_age_seconds = 31536000
-     strict_transport_security.preload = false
-4. problems
-5. panic guard
-6. deadline
-     default = "2s"
-     maximum = "1m"
-   your service
-"#
-    );
+    config.security_headers.content_security_policy =
+        ContentSecurityPolicy { use_defaults: false, ..ContentSecurityPolicy::default() }
+            .with(Directive::DefaultSrc, [Keyword::None]);
+    config.rate_limit.policies = vec![
+        RatePolicy { name: "address".to_owned(), ..RatePolicy::default() },
+        RatePolicy { name: "tenant".to_owned(), key: vec![KeyPart::Tenant], ..RatePolicy::default() },
+    ];
+    config.http.body_limit = NonZeroUsize::new(65_536);
+    insta::assert_snapshot!(stack(&config).unwrap().describe());
 }
 
 #[test]
@@ -104,6 +94,10 @@ fn settings_out_of_range_make_no_stack() {
 
 #[tokio::test(start_paused = true)]
 async fn it_keeps_the_laws_of_layers_and_bodies() {
-    http_layer_contract(|| stack(&ServerConfig::default()).unwrap(), || Request::new(()), Laws::default())
-        .await;
+    http_layer_contract(
+        || stack(&ServerConfig::default()).unwrap(),
+        || Request::new(Empty::<Bytes>::new()),
+        Laws::default(),
+    )
+    .await;
 }
