@@ -3,7 +3,7 @@
 //! A new layer gets its line in `layers!` below the day it is added.
 
 use mainstay::server::{self, ServerConfig};
-use mainstay_http::access_log::AccessLogLayer;
+use mainstay_http::access_log::{AccessLogLayer, ReceivedLayer};
 use mainstay_http::concurrency_limit::ConcurrencyLimitLayer;
 use mainstay_http::context::ContextLayer;
 use mainstay_http::deadline::{DeadlineLayer, UploadDeadlineLayer};
@@ -56,6 +56,7 @@ layers! {
     load_shed: LoadShedLayer::default();
     deadline: DeadlineLayer::default();
     shape: ShapeLayer::default();
+    received: ReceivedLayer::new();
     upload_deadline: UploadDeadlineLayer::default();
     propagate: PropagateLayer::new();
     tenant: TenantLayer::new(&TenantConfig { required: false, sources: vec![TenantSource::Header], ..TenantConfig::default() }).unwrap();

@@ -89,7 +89,7 @@ where
 
 // === impl Hello ===
 
-impl Service<Request> for Hello {
+impl<B> Service<http::Request<B>> for Hello {
     type Response = Response<Full<Bytes>>;
     type Error = Infallible;
     type Future = Ready<Result<Self::Response, Infallible>>;
@@ -98,7 +98,7 @@ impl Service<Request> for Hello {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request) -> Self::Future {
+    fn call(&mut self, request: http::Request<B>) -> Self::Future {
         drop(request);
         let mut answer = Response::new(Full::new(Bytes::from_static(TEXT.as_bytes())));
         answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));

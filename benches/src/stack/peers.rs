@@ -90,7 +90,7 @@ impl Service<Request> for Headed {
     type Future = <Eleven<Guarded> as Service<Request>>::Future;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.0.poll_ready(cx)
+        <Eleven<Guarded> as Service<Request>>::poll_ready(&mut self.0, cx)
     }
 
     fn call(&mut self, request: Request) -> Self::Future {

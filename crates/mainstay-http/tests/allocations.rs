@@ -13,7 +13,7 @@ use http::{HeaderValue, Request, Response};
 use http_body::Body;
 use http_body_util::{BodyExt, Full};
 use mainstay_core::{
-    CorrelationId, Deadline, Parts, Peer, RequestContext, RequestId, TenantId, TraceContext,
+    CorrelationId, Deadline, Host, Parts, Peer, RequestContext, RequestId, TenantId, TraceContext,
 };
 use mainstay_http::access_log::{AccessLogConfig, AccessLogLayer, ReceivedLayer, SkipConfig};
 use mainstay_http::concurrency_limit::{ConcurrencyLimitConfig, ConcurrencyLimitLayer};
@@ -96,8 +96,11 @@ fn request(headers: &[(&'static str, &str)]) -> Request<()> {
 }
 
 fn with_context(mut request: Request<()>) -> Request<()> {
-    let parts =
-        Parts::new(RequestId::v7(1, [0; 10]), TraceContext::root([1; 16], [2; 8]), Instant::now().into_std());
+    let trace = TraceContext::root([1; 16], [2; 8]);
+    let parts = Parts {
+        host: Host::parse(b"example.org").ok(),
+        ..Parts::new(RequestId::v7(1, [0; 10]), trace, Instant::now().into_std())
+    };
     request.extensions_mut().insert(RequestContext::new(parts));
     request
 }

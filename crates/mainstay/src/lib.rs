@@ -37,7 +37,7 @@
 //! | [`RequestContext`] and its parts | `mainstay-core` | what a handler reads of its request |
 //! | [`Problem`] | `mainstay-http` | what a handler answers when it refuses |
 //!
-//! Layers one by one are in `mainstay-http`. The feature `axum` (on by default) makes [`Problem`] a response of axum's
+//! Layers one by one, and the traits that they ask for, are in [`http`]. The feature `axum` (on by default) makes [`Problem`] a response of axum's
 //! and shows axum's matched route in the access log; nothing else depends on a framework. `schema` lets all settings describe themselves (JSON Schema,
 //! documented templates), `reload` lets them follow their files (`config::reload::Live`), and `clap` brings the command `config check | show | explain | template | schema` for them.
 
@@ -52,6 +52,7 @@ pub use mainstay_core::{
     CorrelationId, Deadline, Peer, Reason, Rejection, RequestContext, RequestId, TenantId, TraceContext,
     Trust,
 };
+pub use mainstay_http as http;
 pub use mainstay_http::problem::Problem;
 pub use mainstay_runtime::{Runtime, RuntimeConfig, RuntimeError};
 pub use mainstay_telemetry as telemetry;

@@ -5,7 +5,8 @@ mod provider;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, FromRef};
+use axum::extract::FromRef;
+use mainstay::server::{self, ServerConfig, StackError};
 
 use crate::database::Database;
 use crate::ordering::{Ordering, Payments, Reconciler};
@@ -22,8 +23,6 @@ pub struct App {
     pub payments: Arc<dyn Payments>,
     /// Who is served.
     pub tenants: Tenants,
-    /// How many bytes of a body are read.
-    pub body_limit: usize,
 }
 
 /// What the routes find: each takes the parts that its slice needs.
@@ -31,7 +30,6 @@ pub struct App {
 struct Parts {
     database: Database,
     ordering: Ordering,
-    tenants: Tenants,
 }
 
 impl App {
@@ -40,20 +38,25 @@ impl App {
         Arc::new(provider::Provider::new(client))
     }
 
-    /// All routes. Every answer that is an error is a problem, those for unknown routes and methods too.
-    pub fn router(&self) -> Router {
+    /// All routes, for a stack that finds the tenant. Every answer that is an error is a problem, those for unknown routes and methods too.
+    fn router(&self) -> Router {
         Router::new()
             .merge(customers::routes())
             .merge(catalog::routes())
             .merge(ordering::routes())
             .fallback(api::no_route)
             .method_not_allowed_fallback(api::no_method)
-            .layer(DefaultBodyLimit::max(self.body_limit))
-            .with_state(Parts {
-                database: self.database.clone(),
-                ordering: self.ordering(),
-                tenants: self.tenants.clone(),
-            })
+            .with_state(Parts { database: self.database.clone(), ordering: self.ordering() })
+    }
+
+    /// The routes inside the stack of these settings, which lets in the tenants that are served.
+    ///
+    /// # Errors
+    ///
+    /// A setting is out of its range.
+    pub fn service(&self, config: &ServerConfig) -> Result<Router, StackError> {
+        let stack = server::stack(config)?.tenant(|layer| layer.resolver(self.tenants.clone()));
+        Ok(stack.around(self.router()))
     }
 
     /// The worker that settles what requests left open.

@@ -65,18 +65,12 @@ pub async fn serve(loader: Loader) -> ExitResult {
         let live = Arc::clone(&live);
         move || live.load().payment.timeout
     });
-    let app = App {
-        database: database.clone(),
-        payments: App::payments(payments),
-        tenants,
-        body_limit: settings.ordering.body_limit,
-    };
+    let app = App { database: database.clone(), payments: App::payments(payments), tenants };
 
-    let stack = server::stack(&settings.server)?;
-    let description = stack.describe();
+    let description = server::stack(&settings.server)?.describe();
     let reconcile_every = move || live.load().ordering.reconcile_every;
     let mut runtime = Runtime::new(&settings.runtime)
-        .serve("http", settings.server.listen, app.router().layer(stack))
+        .serve("http", settings.server.listen, app.service(&settings.server)?)
         .management(settings.management.listen)
         .page("/stack", description)
         .task("reconcile", app.reconciler().run(reconcile_every))

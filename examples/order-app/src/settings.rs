@@ -105,9 +105,6 @@ pub enum Provider {
 #[derive(Clone, Debug, Deserialize, JsonSchema, Serialize, Validate)]
 #[serde(deny_unknown_fields)]
 pub struct OrderingSettings {
-    /// The largest request body that is read, in bytes.
-    #[garde(range(min = 1024, max = 1_048_576))]
-    pub body_limit: usize,
     /// How often orders whose payment is unknown are settled. At least 1 ms.
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
@@ -120,16 +117,8 @@ const SUPPLIED_LATER: [&str; 2] = ["tenants", "payment.url"];
 
 /// What is read once, at the start. The rest (who is served, how long a payment may take, how often payments are settled)
 /// follows its files while the service runs.
-pub(crate) const RESTART_ONLY: [&str; 8] = [
-    "server",
-    "management",
-    "runtime",
-    "telemetry",
-    "database",
-    "payment.url",
-    "payment.api_key",
-    "ordering.body_limit",
-];
+pub(crate) const RESTART_ONLY: [&str; 7] =
+    ["server", "management", "runtime", "telemetry", "database", "payment.url", "payment.api_key"];
 
 /// Where settings come from: `--config-dir` or `ORDERS_CONFIG_DIR` names a folder, else the built-in files are used.
 pub fn sources(loader: Loader) -> Loader {

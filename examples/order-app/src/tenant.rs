@@ -1,17 +1,17 @@
-//! Whose call it is: the tenant that the `x-tenant-id` header names.
+//! Whose call it is: the tenant that the stack found, of those that are served.
 
 mod owned;
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use axum::extract::{FromRef, FromRequestParts};
+use axum::extract::FromRequestParts;
+use http::StatusCode;
 use http::request::Parts;
-use http::{HeaderMap, StatusCode};
+use mainstay::http::tenant::{ResolverError, Standing, TenantResolver};
 use mainstay::{Problem, RequestContext, TenantId};
 use sea_orm::DeriveValueType;
 
@@ -38,25 +38,11 @@ pub struct InvalidTenant(String);
 pub struct Caller {
     /// The tenant, which is one of those served.
     pub tenant: Tenant,
-    /// The request, when a mainstay stack is in front.
+    /// The request.
     pub context: Option<RequestContext>,
 }
 
-const HEADER: &str = "x-tenant-id";
-
 // === impl Tenant ===
-
-impl Tenant {
-    fn named_by(headers: &HeaderMap) -> Result<Self, Problem> {
-        let mut values = headers.get_all(HEADER).iter();
-        let first = values.next().ok_or_else(|| malformed("header x-tenant-id is missing"))?;
-        if values.any(|other| other != first) {
-            return Err(malformed("header x-tenant-id has two different values"));
-        }
-        let text = first.to_str().map_err(|_| malformed("header x-tenant-id is no text"))?;
-        text.parse().map_err(|error: InvalidTenant| malformed(format!("header x-tenant-id: {error}")))
-    }
-}
 
 impl FromStr for Tenant {
     type Err = InvalidTenant;
@@ -88,6 +74,14 @@ impl Tenants {
     }
 }
 
+/// The stack asks it; the answer is there at once.
+impl TenantResolver for Tenants {
+    async fn resolve(&self, tenant: &TenantId, _: Option<&str>) -> Result<Standing, ResolverError> {
+        let is_served = self.0.load().iter().any(|served| served.0 == *tenant);
+        Ok(if is_served { Standing::Known } else { Standing::Unknown })
+    }
+}
+
 impl FromIterator<Tenant> for Tenants {
     fn from_iter<I: IntoIterator<Item = Tenant>>(tenants: I) -> Self {
         Self(Arc::new(ArcSwap::from_pointee(tenants.into_iter().collect())))
@@ -96,54 +90,25 @@ impl FromIterator<Tenant> for Tenants {
 
 // === impl Caller ===
 
-impl<S: Send + Sync> FromRequestParts<S> for Caller
-where
-    Tenants: FromRef<S>,
-{
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let tenant = Tenant::named_by(&parts.headers)?;
-        if !Tenants::from_ref(state).0.load().contains(&tenant) {
-            return Err(Problem::new(StatusCode::FORBIDDEN)
-                .kind("/problems/unknown-tenant")
-                .title("unknown tenant")
-                .detail(format!("tenant {tenant} is not served here")));
-        }
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let context = parts.extensions.get::<RequestContext>().cloned();
-        if let Some(context) = &context {
-            let agreed = context.set_tenant(tenant.0.clone());
-            agreed.map_err(|_| malformed("header x-tenant-id differs from the tenant of this request"))?;
-        }
+        let tenant = context.as_ref().and_then(RequestContext::tenant).cloned();
+        let tenant = tenant.map(Tenant).ok_or_else(|| {
+            Problem::new(StatusCode::BAD_REQUEST)
+                .kind("/problems/no-tenant")
+                .title("no tenant")
+                .detail("expected a tenant in the header x-tenant-id")
+        })?;
         Ok(Self { tenant, context })
     }
 }
 
-fn malformed(detail: impl Into<Cow<'static, str>>) -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST)
-        .kind("/problems/invalid-tenant")
-        .title("no valid tenant")
-        .detail(detail)
-}
-
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
-    use super::*;
-
-    #[test]
-    fn one_tenant_is_named_however_often() {
-        let mut headers = HeaderMap::new();
-        assert!(Tenant::named_by(&headers).is_err());
-
-        headers.append(HEADER, HeaderValue::from_static("acme"));
-        headers.append(HEADER, HeaderValue::from_static("acme"));
-        assert_eq!(Tenant::named_by(&headers).unwrap().to_string(), "acme");
-
-        headers.append(HEADER, HeaderValue::from_static("globex"));
-        assert!(Tenant::named_by(&headers).is_err());
-    }
+    use super::Tenant;
 
     #[test]
     fn a_tenant_is_a_short_plain_name() {

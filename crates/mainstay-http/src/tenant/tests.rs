@@ -1,3 +1,5 @@
+//! What must hold of how a tenant is found, and of what a handler sees of it.
+
 use std::convert::Infallible;
 use std::future::{pending, poll_fn, ready};
 use std::sync::atomic::{AtomicUsize, Ordering};

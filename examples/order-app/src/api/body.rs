@@ -1,11 +1,11 @@
-//! A JSON body: 415 for another content type, 413 beyond the limit, 400 for what is no JSON, 422 for wrong content.
+//! A JSON body: 413 beyond the limit, 400 for what is no JSON, 422 for wrong content. Other content types end in the
+//! stack, with 415: `server.shape.content_types`.
 
 use std::borrow::Cow;
 
 use axum::extract::{FromRequest, Request};
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use mainstay::Problem;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
@@ -19,12 +19,6 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        if !is_json(request.headers()) {
-            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE)
-                .kind("/problems/unsupported-media-type")
-                .title("unsupported media type")
-                .detail("expected content-type application/json"));
-        }
         let bytes =
             Bytes::from_request(request, state).await.map_err(|rejection| match rejection.status() {
                 StatusCode::PAYLOAD_TOO_LARGE => Problem::new(StatusCode::PAYLOAD_TOO_LARGE)
@@ -66,13 +60,4 @@ fn without_position(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let position = format!(" at line {} column {}", error.line(), error.column());
     text.strip_suffix(&position).map_or_else(|| text.clone(), str::to_owned)
-}
-
-/// `application/json`, or any type that says it is JSON (`application/…+json`), whatever its parameters.
-fn is_json(headers: &HeaderMap) -> bool {
-    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    media_type
-        .strip_prefix("application/")
-        .is_some_and(|subtype| subtype == "json" || subtype.ends_with("+json"))
 }

@@ -13,13 +13,12 @@ use crate::api::{Query, storage_problem};
 use crate::database::Database;
 use crate::money::Money;
 use crate::paging::PageQuery;
-use crate::tenant::{Caller, Owned, Tenants};
+use crate::tenant::{Caller, Owned};
 
 pub(crate) fn routes<S>() -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
     Database: FromRef<S>,
-    Tenants: FromRef<S>,
 {
     Router::new().route("/products", get(list))
 }

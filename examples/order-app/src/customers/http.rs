@@ -12,13 +12,12 @@ use super::customer::{Column, Entity, Model};
 use crate::api::{Id, Query, not_found, storage_problem};
 use crate::database::Database;
 use crate::paging::PageQuery;
-use crate::tenant::{Caller, Owned, Tenants};
+use crate::tenant::{Caller, Owned};
 
 pub(crate) fn routes<S>() -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
     Database: FromRef<S>,
-    Tenants: FromRef<S>,
 {
     Router::new().route("/customers", get(list)).route("/customers/{id}", get(show))
 }

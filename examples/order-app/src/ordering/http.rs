@@ -18,13 +18,12 @@ use super::{OrderId, Ordering, store};
 use crate::api::{FieldErrors, Id, JsonBody, Query, not_found, storage_problem};
 use crate::customers::CustomerId;
 use crate::paging::PageRequest;
-use crate::tenant::{Caller, Tenants};
+use crate::tenant::Caller;
 
 pub(crate) fn routes<S>() -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
     Ordering: FromRef<S>,
-    Tenants: FromRef<S>,
 {
     Router::new()
         .route("/orders", post(place).get(list))

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
+use serde_json::json;
 use tempfile::TempDir;
 
 /// The binary in an empty folder, on ports that the system chooses, with nothing of this process's environment.
@@ -188,10 +189,10 @@ fn a_folder_of_ones_own_replaces_the_built_in_files() {
     for file in ["default.toml", "development.toml"] {
         std::fs::copy(format!("{source}/{file}"), folder.path().join(file)).unwrap();
     }
-    std::fs::write(folder.path().join("local.toml"), "[ordering]\nbody_limit = 2048\n").unwrap();
+    std::fs::write(folder.path().join("local.toml"), "[ordering]\nreconcile_every = '7s'\n").unwrap();
     let (_, shown, _) = run(&["config", "show", "--config-dir", folder.path().to_str().unwrap()]);
-    let line = shown.lines().find(|line| line.starts_with("ordering.body_limit")).unwrap();
-    assert!(line.starts_with("ordering.body_limit = 2048") && line.contains("local.toml:2"), "{line}");
+    let line = shown.lines().find(|line| line.starts_with("ordering.reconcile_every")).unwrap();
+    assert!(line.starts_with("ordering.reconcile_every = \"7s\"") && line.contains("local.toml:2"), "{line}");
 }
 
 #[test]
@@ -207,7 +208,14 @@ fn the_stack_is_printed_in_its_order() {
             "3. security headers",
             "4. problems",
             "5. panic guard",
-            "6. deadline"
+            "6. rate limit",
+            "7. concurrency limit",
+            "8. load shedding",
+            "9. deadline",
+            "10. received bytes, upload deadline",
+            "11. shape",
+            "12. tenant",
+            "13. rate limit by tenant",
         ]
     );
 }
@@ -224,9 +232,10 @@ fn production_is_refused_without_its_secrets_and_ci_checks_the_rest() {
         production: valid\n  to be supplied: payment.api_key, payment.url, tenants\n";
     assert_eq!((code, text.as_str()), (0, expected));
 
-    let (code, _, report) = run(&["config", "check", "--all-profiles", "--set", "ordering.body_limit=1"]);
+    let (code, _, report) =
+        run(&["config", "check", "--all-profiles", "--set", "server.tenant.labels=20000"]);
     assert_eq!(code, 78);
-    assert_eq!(report.matches("ordering.body_limit: lower than 1024").count(), 3);
+    assert_eq!(report.matches("server.tenant.labels: greater than 10000").count(), 3);
 }
 
 #[test]
@@ -259,7 +268,6 @@ fn the_template_is_a_configuration_and_the_schema_knows_every_key_of_the_files()
         .env("ORDERS__PAYMENT__URL", "simulator")
         .env("ORDERS__PAYMENT__API_KEY", "a-key-of-the-provider")
         .env("ORDERS__PAYMENT__TIMEOUT", "2s")
-        .env("ORDERS__ORDERING__BODY_LIMIT", "65536")
         .env("ORDERS__ORDERING__RECONCILE_EVERY", "5s")
         .output()
         .unwrap();
@@ -281,5 +289,8 @@ fn the_template_is_a_configuration_and_the_schema_knows_every_key_of_the_files()
     }
     assert_eq!(schema["additionalProperties"], false);
     assert_eq!(schema["properties"]["payment"]["properties"]["api_key"]["writeOnly"], true);
-    assert_eq!(schema["properties"]["ordering"]["properties"]["body_limit"]["minimum"], 1024);
+    assert_eq!(
+        schema.pointer("/properties/server/properties/tenant/properties/labels/maximum"),
+        Some(&json!(10_000))
+    );
 }

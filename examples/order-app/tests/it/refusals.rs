@@ -106,12 +106,13 @@ async fn other_content_types_are_refused() {
         let mut refused = request("POST", "acme", "/orders", body.clone().into());
         refused.headers_mut().insert("content-type", other.parse().unwrap());
         let answer = check_refused(&world, refused).await;
-        answer.assert_problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "/problems/unsupported-media-type");
+        answer.assert_problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "about:blank");
+        assert_eq!(answer.headers["accept"], "application/json, application/*+json");
     }
     let mut none = request("POST", "acme", "/orders", body.clone().into());
     none.headers_mut().remove("content-type");
     let answer = check_refused(&world, none).await;
-    answer.assert_problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "/problems/unsupported-media-type");
+    answer.assert_problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "about:blank");
 
     let mut taken = request("POST", "acme", "/orders", body.into());
     taken.headers_mut().insert("content-type", "Application/JSON; charset=utf-8".parse().unwrap());

@@ -5,10 +5,7 @@ use std::sync::{Arc, Mutex};
 use axum::routing::post;
 use axum::{Json, Router};
 use http::{HeaderMap, StatusCode};
-use http_body_util::BodyExt;
-use mainstay::server::{self, ServerConfig};
-use serde_json::{Value, json};
-use tower::ServiceExt;
+use serde_json::json;
 
 use crate::support::{COFFEE, LAST_ONE, Provider, World, order, request};
 
@@ -24,7 +21,8 @@ async fn the_payment_provider_learns_the_request_that_it_is_paid_for() {
     let world = World::with(provider).await;
 
     let body = order(COFFEE, 1, "tok_ok").to_string();
-    let (headers, placed) = through_stack(&world, request("POST", "acme", "/orders", body.into())).await;
+    let answer = world.send(request("POST", "acme", "/orders", body.into())).await;
+    let (headers, placed) = (answer.headers, answer.json);
 
     let seen = seen.lock().unwrap();
     assert_eq!(seen["x-request-id"], headers["x-request-id"]);
@@ -44,16 +42,9 @@ async fn problems_name_the_request() {
         request("DELETE", "acme", "/orders", "".into()),
         request("GET", "initech", "/orders", "".into()),
     ] {
-        let (headers, problem) = through_stack(&world, refused).await;
+        let answer = world.send(refused).await;
+        let (headers, problem) = (answer.headers, answer.json);
         assert_eq!(headers["content-type"], "application/problem+json");
         assert_eq!(problem["request_id"], headers["x-request-id"].to_str().unwrap());
     }
-}
-
-async fn through_stack(world: &World, request: http::Request<axum::body::Body>) -> (HeaderMap, Value) {
-    let stack = server::stack(&ServerConfig::default()).unwrap();
-    let response = world.app.router().layer(stack).oneshot(request).await.unwrap();
-    let (parts, body) = response.into_parts();
-    let body = body.collect().await.unwrap().to_bytes();
-    (parts.headers, serde_json::from_slice(&body).unwrap())
 }

@@ -9,6 +9,7 @@ use axum::Router;
 use axum::body::Body;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
+use mainstay::config::Loader;
 use order_app::app::App;
 use order_app::database::{self, Database};
 use order_app::seed;
@@ -47,6 +48,12 @@ const PATIENT: Duration = Duration::from_secs(60);
 /// Short, for tests that wait for an answer that does not come.
 pub(crate) const IMPATIENT: Duration = Duration::from_millis(500);
 
+/// The app inside its stack, with the settings that are built in.
+fn service(app: &App) -> Router {
+    let settings = order_app::settings::load(Loader::new("orders").environment::<&str, &str>([])).unwrap();
+    app.service(&settings.settings.server).unwrap()
+}
+
 impl World {
     pub(crate) async fn new() -> Self {
         Self::with(Provider::start(SimulatorConfig::default(), PATIENT).await).await
@@ -65,18 +72,18 @@ impl World {
         seed::seed(&database).await.unwrap();
 
         let tenants: Tenants = ["acme", "globex"].into_iter().map(|tenant| tenant.parse().unwrap()).collect();
-        let app = App { database, payments: provider.payments(), tenants, body_limit: 64 * 1024 };
-        Self { router: app.router(), app, provider, _folder: folder }
+        let app = App { database, payments: provider.payments(), tenants };
+        Self { router: service(&app), app, provider, _folder: folder }
     }
 
     /// Puts another in the place of the payment provider, as a restart with other settings would.
     pub(crate) fn pay_with(&mut self, payments: std::sync::Arc<dyn order_app::ordering::Payments>) {
         self.app.payments = payments;
-        self.router = self.app.router();
+        self.router = service(&self.app);
     }
 
     pub(crate) fn rewire(&mut self) {
-        self.router = self.app.router();
+        self.router = service(&self.app);
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
