@@ -6,4 +6,5 @@ mod architecture;
 mod deadlines;
 mod hosts;
 mod matrix;
+mod peers;
 mod seams;
