@@ -25,6 +25,7 @@
 mod context;
 mod deadline;
 mod id;
+pub mod idempotency;
 mod outcome;
 mod peer;
 mod ready;
