@@ -27,6 +27,7 @@ mod deadline;
 mod fields;
 mod host;
 mod id;
+pub mod idempotency;
 mod outcome;
 mod peer;
 mod ready;
