@@ -7,6 +7,7 @@ use mainstay_http::access_log::{AccessLogLayer, ReceivedLayer};
 use mainstay_http::concurrency_limit::ConcurrencyLimitLayer;
 use mainstay_http::context::ContextLayer;
 use mainstay_http::deadline::{DeadlineLayer, UploadDeadlineLayer};
+use mainstay_http::idempotency::{IdempotencyConfig, IdempotencyLayer, Keys};
 use mainstay_http::load_shed::LoadShedLayer;
 use mainstay_http::panic_guard::PanicGuardLayer;
 use mainstay_http::problem::ProblemsLayer;
@@ -58,6 +59,7 @@ layers! {
     shape: ShapeLayer::default();
     received: ReceivedLayer::new();
     upload_deadline: UploadDeadlineLayer::default();
+    idempotency: IdempotencyLayer::new(&IdempotencyConfig { keys: Keys::Optional, ..IdempotencyConfig::default() }).unwrap();
     propagate: PropagateLayer::new();
     tenant: TenantLayer::new(&TenantConfig { required: false, sources: vec![TenantSource::Header], ..TenantConfig::default() }).unwrap();
     server_stack: server::stack(&ServerConfig::default()).unwrap();

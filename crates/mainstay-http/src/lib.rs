@@ -17,6 +17,7 @@
 //! | [`UploadDeadlineLayer`](deadline::UploadDeadlineLayer) | reading too slow a request's body fails; the caller gets 408 |
 //! | [`ShapeLayer`](shape::ShapeLayer) | trims, renames, completes and removes headers by rule; 415 and 406 by media type, 431 by size |
 //! | [`TenantLayer`](tenant::TenantLayer) | decides whose call it is, and refuses a call that names no tenant, two, or one that is not served |
+//! | [`IdempotencyLayer`](idempotency::IdempotencyLayer) | a call with an `Idempotency-Key` is carried out once; a retry gets the same answer |
 //!
 //! ```
 //! use mainstay_http::access_log::AccessLogLayer;
@@ -50,6 +51,7 @@ pub mod context;
 pub mod deadline;
 pub mod form;
 pub mod grpc_timeout;
+pub mod idempotency;
 pub mod load_shed;
 pub mod panic_guard;
 pub mod problem;

@@ -4,7 +4,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::request::Parts;
+use http::{Extensions, Request, Response, Uri};
 use mainstay_core::{Rejection, RequestContext};
 use pin_project_lite::pin_project;
 
@@ -47,18 +48,37 @@ pub(crate) fn are_paths(paths: &[String], (): &()) -> garde::Result {
     }
 }
 
+/// The path as the client sent it.
+fn path_of<B>(request: &Request<B>) -> &str {
+    original_uri_in(request.extensions()).unwrap_or_else(|| request.uri()).path()
+}
+
+/// The same of a request whose body was taken.
+pub(crate) fn original_uri(head: &Parts) -> &Uri {
+    original_uri_in(&head.extensions).unwrap_or(&head.uri)
+}
+
 /// axum's nested routers see only their part of the path.
 #[cfg(feature = "axum")]
-fn path_of<B>(request: &Request<B>) -> &str {
-    request
-        .extensions()
-        .get::<axum::extract::OriginalUri>()
-        .map_or_else(|| request.uri().path(), |uri| uri.0.path())
+fn original_uri_in(extensions: &Extensions) -> Option<&Uri> {
+    extensions.get::<axum::extract::OriginalUri>().map(|uri| &uri.0)
 }
 
 #[cfg(not(feature = "axum"))]
-fn path_of<B>(request: &Request<B>) -> &str {
-    request.uri().path()
+fn original_uri_in(_: &Extensions) -> Option<&Uri> {
+    None
+}
+
+/// The template of the route, which only axum tells.
+#[cfg(feature = "axum")]
+pub(crate) fn route_in(extensions: &Extensions) -> Option<&str> {
+    extensions.get::<axum::extract::MatchedPath>().map(axum::extract::MatchedPath::as_str)
+}
+
+/// A path itself is the caller's to choose.
+#[cfg(not(feature = "axum"))]
+pub(crate) fn route_in(_: &Extensions) -> Option<&str> {
+    None
 }
 
 pin_project! {

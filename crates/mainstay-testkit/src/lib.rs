@@ -40,6 +40,7 @@
 //! | [`body`] | [`Adversary`](body::Adversary), awkward response bodies, and [`drain`](body::drain), what was seen of one |
 //! | [`cancel`] | [`drop_at_every_await`](cancel::drop_at_every_await), a caller that hangs up at each `Pending` |
 //! | [`contract`] | [`layer_contract`](contract::layer_contract) and [`http_layer_contract`](contract::http_layer_contract), the laws of any layer in one call |
+//! | [`idempotency`] | [`idempotency_store_contract`](idempotency::idempotency_store_contract), the laws of a store of idempotency keys |
 //! | `alloc` | how many allocations a piece of code makes (feature `count-allocations`, which installs a global allocator) |
 //! | [`servers`] | [`find`](servers::find), the real server that an integration test needs, or a clear word that there is none |
 //!
@@ -51,5 +52,6 @@ pub mod alloc;
 pub mod body;
 pub mod cancel;
 pub mod contract;
+pub mod idempotency;
 pub mod probe;
 pub mod servers;

@@ -27,6 +27,7 @@
 //! | 11 | shape | tenant and service see headers as they are to be |
 //! | 12 | tenant | innermost of what decides: it may ask a resolver, within the deadline |
 //! | 13 | rate limit by tenant | it needs the tenant |
+//! | 14 | idempotency key | a key is the tenant's, and what is refused further out has claimed nothing |
 //!
 //! A layer whose settings ask for nothing hands the call through. What `tower-http` does well (compression, CORS and others)
 //! is set in [`ServerConfig::http`] and put in its place by [`ServerStack::around`], which takes a whole axum router.
@@ -50,6 +51,7 @@ use mainstay_http::context::{Context, ContextConfig, ContextLayer, PeerOf};
 use mainstay_http::deadline::{
     DeadlineConfig, DeadlineGuard, DeadlineLayer, UploadDeadline, UploadDeadlineLayer,
 };
+use mainstay_http::idempotency::{Idempotency, IdempotencyConfig, IdempotencyLayer};
 use mainstay_http::load_shed::{LoadShed, LoadShedConfig, LoadShedLayer};
 use mainstay_http::panic_guard::{PanicGuard, PanicGuardLayer};
 use mainstay_http::problem::{Problems, ProblemsLayer};
@@ -98,6 +100,9 @@ pub struct ServerConfig {
     /// Where a call's tenant is found, and which are served. No tenants by default.
     #[garde(dive)]
     pub tenant: TenantConfig,
+    /// Whether calls with an `Idempotency-Key` are carried out once. Off by default.
+    #[garde(dive)]
+    pub idempotency: IdempotencyConfig,
     /// What is composed from `tower-http` around an axum router. All off by default.
     #[garde(dive)]
     pub http: HttpConfig,
@@ -120,6 +125,7 @@ pub struct ServerStack {
     shape: ShapeLayer,
     tenant: TenantLayer,
     rate_limit_by_tenant: RateLimitLayer,
+    idempotency: IdempotencyLayer,
 }
 
 /// A service inside the whole [`ServerStack`].
@@ -135,7 +141,7 @@ type Answered<S> = SecurityHeaders<Problems<PanicGuard<S>>>;
 type Admitted<S> = RateLimit<ConcurrencyLimit<LoadShed<DeadlineGuard<Prepared<S>>>>>;
 
 /// The part that prepares a call for the service.
-type Prepared<S> = Received<UploadDeadline<Shape<Tenant<RateLimit<S>>>>>;
+type Prepared<S> = Received<UploadDeadline<Shape<Tenant<RateLimit<Idempotency<S>>>>>>;
 
 /// The settings do not make a stack.
 #[derive(Debug)]
@@ -144,7 +150,7 @@ pub struct StackError(garde::Report);
 /// Builds the server stack from its settings.
 ///
 /// The same stack goes around axum (`Router::layer`), tonic (`transport::Server::layer`) and a plain hyper service, whose
-/// request body may then be any: two of the layers wrap it.
+/// request body may then be any: three of the layers wrap it.
 ///
 /// # Errors
 ///
@@ -165,6 +171,7 @@ pub fn stack(config: &ServerConfig) -> Result<ServerStack, StackError> {
         shape: ShapeLayer::new(&config.shape).expect(checked),
         tenant: TenantLayer::new(&config.tenant).expect(checked),
         rate_limit_by_tenant: RateLimitLayer::new(&by_tenant).expect(checked),
+        idempotency: IdempotencyLayer::new(&config.idempotency).expect(checked),
         config: Arc::new(config.clone()),
     })
 }
@@ -194,6 +201,7 @@ impl Default for ServerConfig {
             deadline: DeadlineConfig::default(),
             shape: ShapeConfig::default(),
             tenant: TenantConfig::default(),
+            idempotency: IdempotencyConfig::default(),
             http: HttpConfig::default(),
         }
     }
@@ -225,6 +233,13 @@ impl ServerStack {
         self
     }
 
+    /// Adds to idempotency keys what settings cannot say: [`IdempotencyLayer::store`] and [`IdempotencyLayer::principal`].
+    #[must_use]
+    pub fn idempotency(mut self, change: impl FnOnce(IdempotencyLayer) -> IdempotencyLayer) -> Self {
+        self.idempotency = change(self.idempotency);
+        self
+    }
+
     /// How many calls are in progress, and the limit.
     pub fn concurrency(&self) -> ConcurrencyLimitHandle {
         self.concurrency_limit.handle()
@@ -245,7 +260,8 @@ impl ServerStack {
     }
 
     fn admitted<S>(&self, service: S) -> Admitted<S> {
-        let service = self.tenant.layer(self.rate_limit_by_tenant.layer(service));
+        let service = self.rate_limit_by_tenant.layer(self.idempotency.layer(service));
+        let service = self.tenant.layer(service);
         let service = self.upload_deadline.layer(self.shape.layer(service));
         let service = self.deadline.layer(ReceivedLayer::new().layer(service));
         let service = self.concurrency_limit.layer(self.load_shed.layer(service));

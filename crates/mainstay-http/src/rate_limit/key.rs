@@ -7,6 +7,7 @@ use http::Request;
 use mainstay_core::{RequestContext, TenantId};
 
 use super::KeyPart;
+use crate::load::route_in;
 
 /// What is known of a call that may be part of a key.
 #[derive(Clone, Copy, Debug, Default)]
@@ -22,7 +23,7 @@ impl<'a> Caller<'a> {
         Self {
             client: context.and_then(RequestContext::client_address),
             tenant: context.and_then(RequestContext::tenant).map(TenantId::as_str),
-            route: route_of(request),
+            route: route_in(request.extensions()),
         }
     }
 
@@ -50,17 +51,6 @@ fn network(address: IpAddr) -> u64 {
             [a, b, c, d].into_iter().fold(0, |network, segment| network << 16 | u64::from(segment))
         }
     }
-}
-
-#[cfg(feature = "axum")]
-fn route_of<B>(request: &Request<B>) -> Option<&str> {
-    request.extensions().get::<axum::extract::MatchedPath>().map(axum::extract::MatchedPath::as_str)
-}
-
-/// Only axum tells which of its routes matched; a path itself is the caller's to choose.
-#[cfg(not(feature = "axum"))]
-fn route_of<B>(_: &Request<B>) -> Option<&str> {
-    None
 }
 
 #[cfg(test)]

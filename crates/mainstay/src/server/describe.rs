@@ -23,6 +23,7 @@ pub(super) fn describe(config: &ServerConfig) -> String {
         ("shape", settings(&config.shape)),
         ("tenant", settings(&config.tenant)),
         ("rate limit by tenant", settings(&by_tenant)),
+        ("idempotency key", settings(&config.idempotency)),
     ];
     let mut text = "server stack, outermost first\n".to_owned();
     for (place, (name, settings)) in (1..).zip(&layers) {

@@ -216,6 +216,7 @@ fn the_stack_is_printed_in_its_order() {
             "11. shape",
             "12. tenant",
             "13. rate limit by tenant",
+            "14. idempotency key",
         ]
     );
 }
