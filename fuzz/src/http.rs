@@ -8,6 +8,7 @@ use arbitrary::Arbitrary;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, Response};
 use http_body_util::Full;
+use mainstay_http::idempotency::{IdempotencyConfig, IdempotencyLayer, Keys};
 use mainstay_http::shape::{ShapeConfig, ShapeLayer};
 use tower_layer::Layer;
 use tower_service::Service;
@@ -124,4 +125,20 @@ impl Service<Request<Full<Bytes>>> for Inner {
     fn call(&mut self, _: Request<Full<Bytes>>) -> Self::Future {
         std::future::ready(Ok(Response::new(Full::default())))
     }
+}
+
+/// Panics when a key of these bytes makes the layer panic, or gets a call through that says it has one and has none.
+pub fn check_idempotency_key(value: &[u8]) {
+    let config = IdempotencyConfig { keys: Keys::Required, ..IdempotencyConfig::default() };
+    let layer = IdempotencyLayer::new(&config).expect("the settings are sound");
+    let service = tower::service_fn(async |_| Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())));
+    let Ok(value) = HeaderValue::from_bytes(value) else { return };
+    let is_empty = value.as_bytes().trim_ascii().is_empty();
+    let mut request = Request::post("/").body(Full::<Bytes>::default()).expect("a sound request");
+    request.headers_mut().insert("idempotency-key", value);
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime starts");
+    let answer = runtime.block_on(layer.layer(service).call(request)).expect("it cannot fail");
+    assert!(matches!(answer.status().as_u16(), 200 | 400), "{}", answer.status());
+    assert!(!(is_empty && answer.status() == 200), "no key got through");
 }

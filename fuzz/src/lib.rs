@@ -39,6 +39,7 @@ pub fn target(name: &str) -> Option<fn(&[u8])> {
         "deadline_texts" => Some(|bytes| on(bytes, deadline::check)),
         "content_type" => Some(|bytes| on(bytes, http::check_content_type)),
         "accept" => Some(|bytes| on(bytes, http::check_accept)),
+        "idempotency_key" => Some(http::check_idempotency_key),
         _ => None,
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use http::StatusCode;
 use order_app::seed;
 use serde_json::json;
@@ -38,6 +39,33 @@ async fn a_paid_order_is_confirmed_and_found_at_its_location() {
     let found = world.get(placed.headers["location"].to_str().unwrap()).await;
     assert_eq!(found.status, StatusCode::OK);
     assert_eq!(found.json, placed.json);
+}
+
+#[tokio::test]
+async fn an_order_that_is_sent_a_hundred_times_with_one_key_is_placed_and_paid_once() {
+    let world = World::new().await;
+    let with_key = |body: serde_json::Value| {
+        let mut request = request("POST", "acme", "/orders", body.to_string().into());
+        request.headers_mut().insert("idempotency-key", "\"8e03978e\"".parse().unwrap());
+        request
+    };
+
+    let answers = join_all((0..100).map(|_| world.send(with_key(order(COFFEE, 1, "tok_ok"))))).await;
+    let placed = answers.iter().filter(|answer| answer.status == StatusCode::CREATED).count();
+    let told_to_wait = answers.iter().filter(|answer| answer.status == StatusCode::CONFLICT).count();
+    assert!(placed >= 1 && placed + told_to_wait == 100, "{placed} placed, {told_to_wait} told to wait");
+
+    let again = world.send(with_key(order(COFFEE, 1, "tok_ok"))).await;
+    assert_eq!(
+        (again.status, &again.headers["idempotency-replayed"]),
+        (StatusCode::CREATED, &"true".parse().unwrap())
+    );
+    assert_eq!(world.ids_of_orders().await, [again.text("id")]);
+    assert_eq!(world.provider.figures().succeeded, 1);
+
+    let another = world.send(with_key(order(COFFEE, 2, "tok_ok"))).await;
+    assert_eq!(another.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(another.json["code"], "mismatch");
 }
 
 #[tokio::test]
@@ -96,7 +124,7 @@ async fn of_a_hundred_orders_for_the_last_one_exactly_one_is_confirmed() {
     let world = World::new().await;
 
     let orders = (0..100).map(|_| world.order(LAST_ONE, "tok_ok"));
-    let answers = futures_util::future::join_all(orders).await;
+    let answers = join_all(orders).await;
 
     let (confirmed, refused): (Vec<_>, Vec<_>) =
         answers.into_iter().partition(|answer| answer.status == StatusCode::CREATED);
