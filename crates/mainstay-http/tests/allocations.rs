@@ -21,6 +21,7 @@ use mainstay_http::context::{ContextConfig, ContextLayer};
 use mainstay_http::deadline::{
     BodyLimits, Covers, DeadlineConfig, DeadlineLayer, RouteDeadline, UploadBody, UploadDeadlineLayer,
 };
+use mainstay_http::idempotency::{IdempotencyConfig, IdempotencyLayer, Keys};
 use mainstay_http::load_shed::{LoadShedConfig, LoadShedLayer};
 use mainstay_http::panic_guard::PanicGuardLayer;
 use mainstay_http::problem::ProblemsLayer;
@@ -406,4 +407,16 @@ async fn rules_and_a_sample_cost_the_access_log_nothing_and_a_line_its_text() {
     let line =
         AccessLogConfig { format: ":method :url :status".parse().unwrap(), ..AccessLogConfig::default() };
     assert_eq!(allocations(AccessLogLayer::new(&line), request).await, 1);
+}
+
+#[tokio::test]
+async fn a_call_without_an_idempotency_key_costs_nothing() {
+    let optional = IdempotencyConfig { keys: Keys::Optional, ..IdempotencyConfig::default() };
+    let post = || {
+        let mut request = with_context(request(&[])).map(|()| Full::<Bytes>::default());
+        *request.method_mut() = http::Method::POST;
+        request
+    };
+    assert_eq!(allocations(IdempotencyLayer::default(), post).await, 0);
+    assert_eq!(allocations(IdempotencyLayer::new(&optional).unwrap(), post).await, 0);
 }
