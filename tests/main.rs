@@ -8,3 +8,4 @@ mod hosts;
 mod matrix;
 mod peers;
 mod seams;
+mod upgrades;

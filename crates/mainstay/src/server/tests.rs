@@ -3,10 +3,10 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
-use axum::extract::Extension;
-use axum::routing::get;
+use axum::extract::{DefaultBodyLimit, Extension, Path};
+use axum::routing::{get, post};
+use axum::{Json, Router};
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty};
@@ -56,6 +56,45 @@ async fn every_answer_has_the_ids_and_the_headers_and_every_refusal_is_a_problem
         if status >= 400 {
             assert_eq!(answer.headers()["content-type"], "application/problem+json", "{path}");
         }
+    }
+}
+
+#[tokio::test]
+async fn what_axums_extractors_reject_is_a_problem_that_says_what_was_wrong() {
+    #[derive(serde::Deserialize)]
+    #[expect(dead_code, reason = "read by nobody: what matters is what is rejected")]
+    struct Order {
+        sku: String,
+        quantity: u8,
+    }
+
+    let app = Router::new()
+        .route("/orders", post(async |Json(_): Json<Order>| "placed"))
+        .route("/orders/{id}", get(async |Path(_): Path<u32>| "found"))
+        .layer(DefaultBodyLimit::max(100))
+        .layer(stack(&ServerConfig::default()).unwrap());
+    let json = |text: &str| {
+        Request::post("/orders").header("content-type", "application/json").body(Body::from(text.to_owned()))
+    };
+    for (request, status, said) in [
+        (json(r#"{"sku": "TEA", "quantity": 300}"#), 422, "quantity: invalid value: integer `300`"),
+        (json("{"), 400, "EOF while parsing"),
+        (json(&"x".repeat(101)), 413, "length limit exceeded"),
+        (
+            Request::post("/orders").body(Body::from("{}")),
+            415,
+            "Expected request with `Content-Type: application/json`",
+        ),
+        (Request::get("/orders/many").body(Body::empty()), 400, "Cannot parse `many` to a `u32`"),
+    ] {
+        let (parts, body) = app.clone().oneshot(request.unwrap()).await.unwrap().into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        let problem: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!((parts.status.as_u16(), &problem["status"]), (status, &status.into()));
+        assert_eq!(parts.headers["content-type"], "application/problem+json");
+        assert!(problem["detail"].as_str().unwrap().contains(said), "{problem}");
+        assert_eq!(problem["request_id"], parts.headers["x-request-id"].to_str().unwrap());
+        assert_eq!(parts.headers["content-length"], body.len().to_string().as_str());
     }
 }
 
