@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use std::io::{self, Write};
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -31,7 +31,8 @@ use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetReques
 use tower_http::timeout::{ResponseBodyTimeoutLayer, TimeoutLayer};
 use tower_http::trace::TraceLayer;
 use tower_http::validate_request::ValidateRequestHeaderLayer;
-use tracing::subscriber::{DefaultGuard, set_default};
+use tracing::Dispatch;
+use tracing::subscriber::{DefaultGuard, NoSubscriber, set_default};
 
 fn hello() -> impl tower::Service<
     Request<Empty<Bytes>>,
@@ -192,6 +193,7 @@ struct Written(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
     fn start() -> Self {
+        several_subscribers_are_registered();
         let written = Written::default();
         let writer = written.clone();
         let subscriber = tracing_subscriber::fmt().json().with_writer(move || writer.clone()).finish();
@@ -201,6 +203,13 @@ impl Log {
     fn lines(&self) -> String {
         String::from_utf8(self.written.0.lock().unwrap().clone()).unwrap()
     }
+}
+
+/// Keeps tracing from remembering "nobody listens" of an event that another thread met first: where only one subscriber is
+/// registered, it asks that thread's own, which has none. With several it asks them all, and looks again each time.
+fn several_subscribers_are_registered() {
+    static KEPT: OnceLock<[Dispatch; 2]> = OnceLock::new();
+    KEPT.get_or_init(|| [Dispatch::new(NoSubscriber::default()), Dispatch::new(NoSubscriber::default())]);
 }
 
 impl Write for Written {

@@ -1,10 +1,11 @@
 //! Captures what tests log, as the JSON lines that a user would see.
 
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use serde_json::Value;
-use tracing::subscriber::{DefaultGuard, set_default};
+use tracing::Dispatch;
+use tracing::subscriber::{DefaultGuard, NoSubscriber, set_default};
 
 /// Everything that this thread logs while it lives.
 pub(crate) struct TestLog {
@@ -17,6 +18,7 @@ struct Written(Arc<Mutex<Vec<u8>>>);
 
 impl TestLog {
     pub(crate) fn start() -> Self {
+        several_subscribers_are_registered();
         let written = Written::default();
         let writer = written.clone();
         let subscriber = tracing_subscriber::fmt()
@@ -42,6 +44,13 @@ impl TestLog {
         assert_eq!(lines.len(), 1, "{lines:#?}");
         lines.into_iter().next().unwrap()
     }
+}
+
+/// Keeps tracing from remembering "nobody listens" of an event that another thread met first: where only one subscriber is
+/// registered, it asks that thread's own, which has none. With several it asks them all, and looks again each time.
+fn several_subscribers_are_registered() {
+    static KEPT: OnceLock<[Dispatch; 2]> = OnceLock::new();
+    KEPT.get_or_init(|| [Dispatch::new(NoSubscriber::default()), Dispatch::new(NoSubscriber::default())]);
 }
 
 impl Write for Written {

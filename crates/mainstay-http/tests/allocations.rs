@@ -5,6 +5,7 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::OnceLock;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -39,7 +40,8 @@ use mainstay_testkit::body::{ScriptedBody, Step};
 use tokio::time::Instant;
 use tower::{Layer, Service, ServiceExt};
 use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
+use tracing::subscriber::{DefaultGuard, NoSubscriber, set_default};
+use tracing::{Dispatch, Event, Metadata, Subscriber};
 
 /// Answers at once with a text that is there already: nothing of what is counted is its own.
 #[derive(Clone)]
@@ -80,6 +82,14 @@ impl Subscriber for Listening {
     fn enter(&self, _: &Id) {}
 
     fn exit(&self, _: &Id) {}
+}
+
+/// From here on this thread's events are taken, also those that another thread met first: with several subscribers
+/// registered, tracing does not remember that nobody listened there.
+fn listen() -> DefaultGuard {
+    static KEPT: OnceLock<[Dispatch; 2]> = OnceLock::new();
+    KEPT.get_or_init(|| [Dispatch::new(NoSubscriber::default()), Dispatch::new(NoSubscriber::default())]);
+    set_default(Listening)
 }
 
 /// A request as it comes out of a server: from a peer, with a few headers.
@@ -151,7 +161,7 @@ fn an_id_and_a_clone_of_the_context_cost_nothing() {
 async fn layers_that_only_watch_allocate_nothing() {
     let request = || with_context(request(&[("user-agent", "curl")]));
     assert_eq!(allocations(AccessLogLayer::default(), request).await, 0, "where nobody listens");
-    let listening = tracing::subscriber::set_default(Listening);
+    let listening = listen();
     assert_eq!(allocations(AccessLogLayer::default(), request).await, 0, "where somebody does");
     drop(listening);
     assert_eq!(allocations(ReceivedLayer::new(), request).await, 0);
@@ -395,7 +405,7 @@ async fn shaping_costs_one_for_each_value_that_changes_and_nothing_else() {
 
 #[tokio::test]
 async fn rules_and_a_sample_cost_the_access_log_nothing_and_a_line_its_text() {
-    let _listening = tracing::subscriber::set_default(Listening);
+    let _listening = listen();
     let request = || with_context(request(&[("user-agent", "curl")]));
     let ruled = AccessLogConfig {
         sample: 0.5,
