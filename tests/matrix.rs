@@ -50,7 +50,7 @@ layers! {
     context: ContextLayer::default();
     access_log: AccessLogLayer::default();
     security_headers: SecurityHeadersLayer::default();
-    problems: ProblemsLayer::new();
+    problems: ProblemsLayer::default();
     panic_guard: PanicGuardLayer::new();
     rate_limit: RateLimitLayer::new(&RateLimitConfig { policies: vec![RatePolicy::default()], ..RateLimitConfig::default() }).unwrap();
     concurrency_limit: ConcurrencyLimitLayer::default();

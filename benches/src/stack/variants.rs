@@ -132,7 +132,7 @@ fn with_security_headers() -> Send {
 }
 
 fn with_problems() -> Send {
-    let service = ProblemsLayer::new().layer(Hello);
+    let service = ProblemsLayer::default().layer(Hello);
     let service = SecurityHeadersLayer::default().layer(service);
     let service = AccessLogLayer::default().layer(service);
     sender(ContextLayer::default().layer(service), Extensions::Peer)
@@ -140,7 +140,7 @@ fn with_problems() -> Send {
 
 fn with_panic_guard() -> Send {
     let service = PanicGuardLayer::new().layer(Hello);
-    let service = ProblemsLayer::new().layer(service);
+    let service = ProblemsLayer::default().layer(service);
     let service = SecurityHeadersLayer::default().layer(service);
     let service = AccessLogLayer::default().layer(service);
     sender(ContextLayer::default().layer(service), Extensions::Peer)

@@ -34,7 +34,8 @@
 //! Unlike tonic's own timeout, which exists only under `tonic::transport::Server` and answers CANCELLED, this one works
 //! wherever the service is served. Like `tokio::time::timeout`, it fires also for a handler that is always busy and uses up
 //! tokio's budget for cooperative tasks. Unlike `tower_http::timeout`, which polls its timer first, a ready answer costs no
-//! timer at all: it is registered when the inner future was pending for the first time.
+//! timer at all: it is registered when the inner future was pending for the first time. And unlike its `TimeoutBody` (0.7.1),
+//! which tells neither size nor end, so that answers lose their `content-length`, a limited body here says what it is.
 //!
 //! No allocation, but for the timer of a body that has limits, once, when it is waited for.
 //!

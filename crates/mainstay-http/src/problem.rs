@@ -39,7 +39,7 @@ use serde_json::{Map, Value};
 
 use crate::form::Form;
 pub use fields::FieldError;
-pub use layer::{Problems, ProblemsFuture, ProblemsLayer};
+pub use layer::{Problems, ProblemsConfig, ProblemsFuture, ProblemsLayer};
 
 /// An error as its reader sees it (RFC 9457): what kind, what happened, and to which request.
 ///

@@ -165,7 +165,7 @@ async fn layers_that_only_watch_allocate_nothing() {
     assert_eq!(allocations(AccessLogLayer::default(), request).await, 0, "where somebody does");
     drop(listening);
     assert_eq!(allocations(ReceivedLayer::new(), request).await, 0);
-    assert_eq!(allocations(ProblemsLayer::new(), request).await, 0);
+    assert_eq!(allocations(ProblemsLayer::default(), request).await, 0);
     assert_eq!(allocations(PanicGuardLayer::new(), request).await, 0);
     assert_eq!(allocations(DeadlineLayer::default(), request).await, 0);
 }

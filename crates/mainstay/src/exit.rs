@@ -8,6 +8,7 @@ use std::iter;
 use std::process::ExitCode;
 
 use mainstay_config::{ConfigError, ProfilesReport, Style};
+use mainstay_http::panic_guard::install_hook;
 
 /// What the body of a `main` returns to [`run`]; `?` works on everything that is a [`std::error::Error`].
 pub type ExitResult = Result<(), Failure>;
@@ -24,6 +25,9 @@ pub struct Failure {
 
 /// Runs a service's `main` on a tokio runtime with all its threads, and turns the result into an exit code.
 ///
+/// Panics are remembered with their place for the panic guard's events ([`install_hook`]); the hook that was there
+/// before still runs.
+///
 /// A failure's report goes to standard error as it is, without a backtrace, in colours if that is a terminal and `NO_COLOR`
 /// is not set. Tasks that still run at the end are dropped, and
 /// blocking ones (`spawn_blocking`) are left behind: the process does not wait for them.
@@ -33,6 +37,7 @@ pub struct Failure {
 /// assert_eq!(format!("{code:?}"), format!("{:?}", std::process::ExitCode::SUCCESS));
 /// ```
 pub fn run(main: impl Future<Output = ExitResult>) -> ExitCode {
+    install_hook();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return Failure::from(error).report_to(&mut io::stderr(), wants_colours()),

@@ -54,7 +54,7 @@ use mainstay_http::deadline::{
 use mainstay_http::idempotency::{Idempotency, IdempotencyConfig, IdempotencyLayer};
 use mainstay_http::load_shed::{LoadShed, LoadShedConfig, LoadShedLayer};
 use mainstay_http::panic_guard::{PanicGuard, PanicGuardLayer};
-use mainstay_http::problem::{Problems, ProblemsLayer};
+use mainstay_http::problem::{Problems, ProblemsConfig, ProblemsLayer};
 use mainstay_http::rate_limit::{KeyPart, RateLimit, RateLimitConfig, RateLimitLayer};
 use mainstay_http::security_headers::{SecurityHeaders, SecurityHeadersConfig, SecurityHeadersLayer};
 use mainstay_http::shape::{Shape, ShapeConfig, ShapeLayer};
@@ -82,6 +82,9 @@ pub struct ServerConfig {
     /// Which security headers answers get.
     #[garde(dive)]
     pub security_headers: SecurityHeadersConfig,
+    /// Which errors become problems.
+    #[garde(dive)]
+    pub problems: ProblemsConfig,
     /// How often each caller may call. No limit by default.
     #[garde(dive)]
     pub rate_limit: RateLimitConfig,
@@ -195,6 +198,7 @@ impl Default for ServerConfig {
             context: ContextConfig::default(),
             access_log: AccessLogConfig::default(),
             security_headers: SecurityHeadersConfig::default(),
+            problems: ProblemsConfig::default(),
             rate_limit: RateLimitConfig::default(),
             concurrency_limit: ConcurrencyLimitConfig::default(),
             load_shed: LoadShedConfig::default(),
@@ -256,7 +260,7 @@ impl ServerStack {
 
     fn answered<S>(&self, service: S) -> Answered<S> {
         let service = PanicGuardLayer::new().layer(service);
-        self.security_headers.layer(ProblemsLayer::new().layer(service))
+        self.security_headers.layer(ProblemsLayer::new(&self.config.problems).layer(service))
     }
 
     fn admitted<S>(&self, service: S) -> Admitted<S> {

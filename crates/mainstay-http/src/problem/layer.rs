@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use garde::Validate;
 use http::header::{
     CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, LAST_MODIFIED,
     TRANSFER_ENCODING,
@@ -14,6 +15,7 @@ use http::{HeaderName, Request, Response, response};
 use http_body::Body;
 use mainstay_core::RequestContext;
 use pin_project_lite::pin_project;
+use serde::{Deserialize, Serialize};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -29,8 +31,8 @@ use crate::form::Form;
 /// - those that carry a [`Problem`] in their extensions, as axum handlers' do, get the request's id;
 /// - those that say nothing, with an empty body and no content type (a router's 404 and 405), become problems;
 /// - those that say it in plain text (axum's rejections: 400, 413, 415, 422; a handler's `(StatusCode, String)`) become
-///   problems with that text as their `detail`. Only a text whose exact size is known and at most 8 KiB, which is UTF-8 and
-///   not encoded: it is read to its end first. Where the reading fails, the problem comes without a detail.
+///   problems with that text as their `detail`. Only a text whose exact size is known and at most
+///   [so large](ProblemsConfig::max_text_bytes), which is UTF-8 and not encoded: it is read to its end first. Where the reading fails, the problem comes without a detail.
 ///
 /// Headers that are not about the replaced body stay, such as `allow`, `retry-after`, `www-authenticate`, `vary` and
 /// `set-cookie`. gRPC answers, other media types, ranges, larger texts and anything that streams pass untouched, as does
@@ -38,15 +40,32 @@ use crate::form::Form;
 /// and no body. The request's `accept` is not asked: RFC 9110, section 12.5.1, lets a server answer in another form than
 /// was asked for, and an error in JSON says more than a 406.
 ///
-/// Stands inside [`ContextLayer`](crate::context::ContextLayer), whose id it names. It has no state and no settings; it allocates
+/// Stands inside [`ContextLayer`](crate::context::ContextLayer), whose id it names. It has no state; it allocates
 /// only where it writes a body. Dropping the future drops the inner one, or the body that is being read.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct ProblemsLayer(());
+pub struct ProblemsLayer {
+    config: ProblemsConfig,
+}
+
+/// Settings of [`ProblemsLayer`]. A handler's own problems are completed whatever they say.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize, Validate)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
+pub struct ProblemsConfig {
+    /// Whether errors that say nothing become problems. True by default.
+    #[garde(skip)]
+    pub bare_errors: bool,
+    /// The largest text of an error that becomes a problem's detail, in bytes: 0 (texts stay as they are) to 65,536. 8,192 by
+    /// default.
+    #[garde(range(max = 65_536))]
+    pub max_text_bytes: u64,
+}
 
 /// The service of [`ProblemsLayer`].
 #[derive(Clone, Debug)]
 pub struct Problems<S> {
     inner: S,
+    config: ProblemsConfig,
 }
 
 pin_project! {
@@ -55,6 +74,7 @@ pin_project! {
     pub struct ProblemsFuture<F, B> {
         #[pin]
         state: State<F, B>,
+        config: ProblemsConfig,
         form: Form,
         context: Option<RequestContext>,
     }
@@ -80,9 +100,15 @@ enum Plan {
 // === impl ProblemsLayer ===
 
 impl ProblemsLayer {
-    /// The layer.
-    pub const fn new() -> Self {
-        Self(())
+    /// The layer with these settings.
+    pub const fn new(config: &ProblemsConfig) -> Self {
+        Self { config: *config }
+    }
+}
+
+impl Default for ProblemsConfig {
+    fn default() -> Self {
+        Self { bare_errors: true, max_text_bytes: 8 * 1_024 }
     }
 }
 
@@ -90,7 +116,7 @@ impl<S> Layer<S> for ProblemsLayer {
     type Service = Problems<S>;
 
     fn layer(&self, inner: S) -> Problems<S> {
-        Problems { inner }
+        Problems { inner, config: self.config }
     }
 }
 
@@ -112,7 +138,8 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let form = Form::of(&request);
         let context = request.extensions().get::<RequestContext>().cloned();
-        ProblemsFuture { state: State::Answering { inner: self.inner.call(request) }, form, context }
+        let state = State::Answering { inner: self.inner.call(request) };
+        ProblemsFuture { state, config: self.config, form, context }
     }
 }
 
@@ -131,7 +158,7 @@ where
             match this.state.as_mut().project() {
                 StateProject::Answering { inner } => {
                     let mut response = ready!(inner.poll(cx))?;
-                    match plan(&mut response, *this.form) {
+                    match plan(&mut response, *this.form, *this.config) {
                         Plan::Keep => return Poll::Ready(Ok(response.map(AnswerBody::inner))),
                         Plan::Write(problem) => {
                             let (head, _) = response.into_parts();
@@ -174,7 +201,7 @@ where
 }
 
 /// What this answer is, or should be.
-fn plan<B: Body>(response: &mut Response<B>, form: Form) -> Plan {
+fn plan<B: Body>(response: &mut Response<B>, form: Form, config: ProblemsConfig) -> Plan {
     let status = response.status();
     if form == Form::Grpc || !(status.is_client_error() || status.is_server_error()) {
         return Plan::Keep;
@@ -189,11 +216,11 @@ fn plan<B: Body>(response: &mut Response<B>, form: Form) -> Plan {
         return Plan::Keep;
     };
     match response.headers().get(CONTENT_TYPE) {
-        None if size == 0 => Plan::Write(Problem::new(status)),
+        None if size == 0 && config.bare_errors => Plan::Write(Problem::new(status)),
         // What GET would say is not known here, so HEAD's headers are left as the service wrote them.
         Some(_) if size == 0 && form == Form::HttpHead => Plan::Keep,
         Some(media_type)
-            if size <= text::MOST_BYTES
+            if size <= config.max_text_bytes
                 && text::is_plain(media_type)
                 && !response.headers().contains_key(CONTENT_ENCODING) =>
         {

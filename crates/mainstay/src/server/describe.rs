@@ -13,7 +13,7 @@ pub(super) fn describe(config: &ServerConfig) -> String {
         ("context", settings(&config.context)),
         ("access log", settings(&config.access_log)),
         ("security headers", settings(&config.security_headers)),
-        ("problems", Vec::new()),
+        ("problems", settings(&config.problems)),
         ("panic guard", Vec::new()),
         ("rate limit", settings(&others)),
         ("concurrency limit", settings(&config.concurrency_limit)),

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::convert::Infallible;
 
+use garde::Validate;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use mainstay_core::{Parts, RequestContext, RequestId, TraceContext};
@@ -12,16 +13,24 @@ use mainstay_testkit::contract::{Laws, http_layer_contract};
 use tokio::time::Instant;
 use tower::{Layer, ServiceExt, service_fn};
 
-use super::{Problem, ProblemsLayer};
+use super::{Problem, ProblemsConfig, ProblemsLayer};
 
 async fn answer_to(method: Method, answer: Response<Full<bytes::Bytes>>) -> (http::response::Parts, String) {
+    answer_of(ProblemsLayer::default(), method, answer).await
+}
+
+async fn answer_of(
+    layer: ProblemsLayer,
+    method: Method,
+    answer: Response<Full<bytes::Bytes>>,
+) -> (http::response::Parts, String) {
     let service = service_fn(move |_: Request<()>| {
         let answer = answer.clone();
         async { Ok::<_, Infallible>(answer) }
     });
     let mut request = Request::builder().method(method).body(()).unwrap();
     request.extensions_mut().insert(context());
-    let (parts, body) = ProblemsLayer::new().layer(service).oneshot(request).await.unwrap().into_parts();
+    let (parts, body) = layer.layer(service).oneshot(request).await.unwrap().into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     (parts, String::from_utf8(body.to_vec()).unwrap())
 }
@@ -101,13 +110,13 @@ async fn grpc_is_left_alone() {
     let service = service_fn(async |_: Request<()>| Ok::<_, Infallible>(bare(StatusCode::NOT_FOUND)));
     let request =
         Request::builder().method("POST").header("content-type", "application/grpc").body(()).unwrap();
-    let answer = ProblemsLayer::new().layer(service).oneshot(request).await.unwrap();
+    let answer = ProblemsLayer::default().layer(service).oneshot(request).await.unwrap();
     assert!(!answer.headers().contains_key("content-type"));
 }
 
 #[tokio::test]
 async fn it_keeps_the_laws_of_layers_and_bodies() {
-    http_layer_contract(ProblemsLayer::new, || Request::new(()), Laws::default()).await;
+    http_layer_contract(ProblemsLayer::default, || Request::new(()), Laws::default()).await;
 }
 
 fn text(status: StatusCode, text: &'static str) -> Response<Full<bytes::Bytes>> {
@@ -152,6 +161,21 @@ async fn a_text_becomes_the_detail_and_what_described_it_goes() {
 }
 
 #[tokio::test]
+async fn settings_say_which_errors_become_problems() {
+    let config = ProblemsConfig { bare_errors: false, max_text_bytes: 5 };
+    let layer = ProblemsLayer::new(&config);
+    let (parts, body) = answer_of(layer, Method::GET, bare(StatusCode::NOT_FOUND)).await;
+    assert_eq!((parts.headers.get("content-type"), body.as_str()), (None, ""));
+    for (said, becomes_a_problem) in [("short", true), ("longer", false)] {
+        let (parts, body) = answer_of(layer, Method::GET, text(StatusCode::BAD_REQUEST, said)).await;
+        assert_eq!(parts.headers["content-type"] == "application/problem+json", becomes_a_problem, "{body}");
+        assert!(body.contains(said));
+    }
+    let too_large = ProblemsConfig { max_text_bytes: 65_537, ..ProblemsConfig::default() };
+    assert!(too_large.validate().is_err());
+}
+
+#[tokio::test]
 async fn a_text_that_cannot_be_a_detail_goes_out_as_it_came() {
     for (name, value) in [
         ("content-type", "text/html"),
@@ -174,7 +198,7 @@ async fn a_text_that_cannot_be_a_detail_goes_out_as_it_came() {
         *answer.body_mut() = Full::from(&b"caf\xe9"[..]);
         Ok::<_, Infallible>(answer)
     });
-    let answer = ProblemsLayer::new().layer(service).oneshot(Request::new(())).await.unwrap();
+    let answer = ProblemsLayer::default().layer(service).oneshot(Request::new(())).await.unwrap();
     assert_eq!(answer.headers()["content-type"], "text/plain; charset=utf-8");
     assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), &b"caf\xe9"[..]);
 }
@@ -197,7 +221,7 @@ async fn through_the_layer(body: ScriptedBody) -> (String, BodyHandle) {
         let answer = answer.body(body.take().unwrap()).unwrap();
         async { Ok::<_, Infallible>(answer) }
     });
-    let answer = ProblemsLayer::new().layer(service).oneshot(Request::new(())).await.unwrap();
+    let answer = ProblemsLayer::default().layer(service).oneshot(Request::new(())).await.unwrap();
     let body = answer.into_body().collect().await.unwrap().to_bytes();
     (String::from_utf8(body.to_vec()).unwrap(), handle)
 }
@@ -237,7 +261,7 @@ async fn a_caller_that_leaves_while_a_text_is_read_leaves_nothing() {
             let answer = answer.body(body.take().unwrap()).unwrap();
             async { Ok::<_, Infallible>(answer) }
         });
-        ProblemsLayer::new().layer(service).oneshot(Request::new(()))
+        ProblemsLayer::default().layer(service).oneshot(Request::new(()))
     };
     let awaits = drop_at_every_await(call, |_| {
         assert!(handles.borrow().iter().all(BodyHandle::is_dropped));

@@ -10,9 +10,6 @@ use pin_project_lite::pin_project;
 
 use crate::problem::steering::without_steering;
 
-/// The longest text that is read.
-pub(super) const MOST_BYTES: u64 = 8 * 1_024;
-
 pin_project! {
     /// Reads a body whose exact size is known and small.
     #[derive(Debug)]
