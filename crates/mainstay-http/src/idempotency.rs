@@ -35,7 +35,8 @@
 //!
 //! # On drop, and cost
 //!
-//! Dropped before the claim, a call holds nothing; after it, the call goes on as said above. A call with a key costs a task, a
+//! Dropped before the claim, a call holds nothing; after it, the call goes on as said above, and no longer counts for the limits
+//! and the drain further out, which know only the caller. A call with a key costs a task, a
 //! box, the bytes of both bodies and two digests; every other none.
 
 mod body;
