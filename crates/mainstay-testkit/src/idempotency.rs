@@ -69,6 +69,8 @@ pub async fn idempotency_store_contract<S: Store>(make: impl AsyncFn() -> S) {
     a_released_call_is_free_at_once(&Subject(make().await)).await;
     a_renewed_lease_lasts_longer(&Subject(make().await)).await;
     a_stranger_changes_nothing(&Subject(make().await)).await;
+    one_of_many_heirs_is_granted(&Subject(make().await)).await;
+    what_is_done_stays_done(&Subject(make().await)).await;
 }
 
 // === the laws ===
@@ -224,6 +226,35 @@ async fn a_stranger_changes_nothing<S: Store>(store: &Subject<S>) {
     assert_eq!(store.release(&KEY, nobody).await, Standing::Lost, "a stranger releases nothing");
     assert_eq!(store.release(&OTHER_KEY, token).await, Standing::Lost, "a token is for its key");
     assert!(matches!(store.claim(&KEY, &MINE, 1).await, Claim::InFlight { .. }), "the claim stands");
+}
+
+async fn one_of_many_heirs_is_granted<S: Store>(store: &Subject<S>) {
+    let token = store.granted(&KEY, 0).await;
+    let heirs = join_all((0..64).map(|_| store.claim(&KEY, &MINE, 30))).await;
+    let granted = |claims: &[Claim]| claims.iter().filter(|claim| matches!(claim, Claim::Granted(_))).count();
+    assert_eq!(granted(&heirs), 1, "of 64 that take over at the end of a lease, exactly one is granted");
+    let done = store.granted(&OTHER_KEY, 0).await;
+    store.complete(&OTHER_KEY, done, kept(b"done"), 0).await;
+    let later = join_all((0..64).map(|_| store.claim(&OTHER_KEY, &MINE, RETENTION.as_secs()))).await;
+    assert_eq!(granted(&later), 1, "of 64 that come when an answer was forgotten, exactly one is granted");
+    assert_eq!(
+        store.complete(&KEY, token, kept(b"late"), 31).await,
+        Standing::Lost,
+        "the first owner is fenced"
+    );
+}
+
+async fn what_is_done_stays_done<S: Store>(store: &Subject<S>) {
+    let token = store.granted(&KEY, 0).await;
+    let other = store.granted(&OTHER_KEY, 0).await;
+    assert_eq!(store.renew(&KEY, other, 1).await, Standing::Lost, "another key's token renews nothing");
+    let by_other = store.complete(&KEY, other, kept(b"other"), 1).await;
+    assert_eq!(by_other, Standing::Lost, "another key's token completes nothing");
+    store.complete(&KEY, token, kept(b"done"), 1).await;
+    assert_eq!(store.renew(&KEY, token, 2).await, Standing::Lost, "what is done is not renewed");
+    let again = store.complete(&KEY, token, kept(b"again"), 2).await;
+    assert_eq!(again, Standing::Lost, "what is done is not completed again");
+    assert_eq!(store.claim(&KEY, &MINE, 3).await, Claim::Done(kept(b"done")), "and its answer stands");
 }
 
 // === impl Subject ===

@@ -25,6 +25,9 @@ enum Fault {
     LetsStrangersRelease,
     RenewsNothing,
     CallsAnEmptyAnswerNone,
+    GrantsTwoHeirs,
+    RenewsWhatIsDone,
+    CompletesWhatIsDone,
 }
 
 struct Faulty {
@@ -40,10 +43,14 @@ impl Faulty {
     fn change(&self, key: &Key, token: Token, then: Option<State>) -> Standing {
         let mut all = self.all.lock().unwrap();
         let is_release = then.is_none();
+        let to_done = matches!(then, Some(State::Done { .. }));
         let held = all.1.get_mut(key).filter(|entry| {
             entry.is_held_by(token)
                 || self.fault == Fault::ForgetsFencing
                 || self.fault == Fault::LetsStrangersRelease && is_release
+                || matches!(entry.state, State::Done { .. })
+                    && (self.fault == Fault::RenewsWhatIsDone && !is_release && !to_done
+                        || self.fault == Fault::CompletesWhatIsDone && to_done)
         });
         let Some(entry) = held else { return Standing::Lost };
         match then {
@@ -63,7 +70,7 @@ impl Store for Faulty {
         now: SystemTime,
     ) -> Result<Claim, StoreError> {
         let known = self.all.lock().unwrap().1.get(key).cloned();
-        if self.fault == Fault::GrantsTwice {
+        if self.fault == Fault::GrantsTwice || self.fault == Fault::GrantsTwoHeirs && known.is_some() {
             // Another claim comes between the look and the deed.
             tokio::task::yield_now().await;
         }
@@ -150,6 +157,9 @@ async fn each_fault_is_caught_and_named() {
         (Fault::LetsStrangersRelease, "by releasing"),
         (Fault::RenewsNothing, "a renewed lease begins at the renewal"),
         (Fault::CallsAnEmptyAnswerNone, "as it was given"),
+        (Fault::GrantsTwoHeirs, "exactly one is granted"),
+        (Fault::RenewsWhatIsDone, "what is done is not renewed"),
+        (Fault::CompletesWhatIsDone, "when it is done"),
     ] {
         let suite = tokio::spawn(idempotency_store_contract(async move || Faulty::with(fault)));
         let panic = suite.await.unwrap_err().into_panic();
