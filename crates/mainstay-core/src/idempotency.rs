@@ -31,7 +31,8 @@ pub struct Key([u8; 32]);
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fingerprint([u8; 32]);
 
-/// The fencing token of a claim: of two claims of one key, the later one's is higher.
+/// The fencing token of a claim: of two claims of one key, the later one's is higher; no two claims in a store share one, so
+/// that a token is never taken for another key's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Token(u64);
 
