@@ -22,6 +22,8 @@
 //! [`Rejection`] into their protocol's answer. Nothing here reads a clock or draws a random number either: both are
 //! arguments, so that everything can be tested and replayed.
 
+pub mod ambient;
+pub mod call;
 mod context;
 mod deadline;
 mod fields;

@@ -1,0 +1,161 @@
+//! How an outbound call fails: the service failed, or a layer on the way refused it.
+
+use std::error::Error;
+use std::fmt::{self, Display, Formatter};
+
+use crate::{Reason, Rejection};
+
+/// An error that a layer of a client's can make out of its refusal, and that others can tell from the service's own.
+///
+/// A client layer leaves the error type of its service alone and asks for this of it. [`CallError`] has it, and
+/// `Box<dyn Error + Send + Sync>`, in which the [`Rejection`] is found by downcasting.
+///
+/// ```
+/// use std::error::Error;
+/// use mainstay_core::{Reason, Rejection, call::CallFailure};
+///
+/// let boxed: Box<dyn Error + Send + Sync> = Rejection::new(Reason::Unavailable, "the circuit is open").into();
+/// assert_eq!(boxed.rejection().map(|rejection| rejection.reason), Some(Reason::Unavailable));
+/// ```
+pub trait CallFailure: From<Rejection> {
+    /// The refusal of a layer of ours, if it is one.
+    fn rejection(&self) -> Option<&Rejection>;
+
+    /// Told by a layer that repeats calls, once, when this becomes the caller's error: how many attempts were made, and
+    /// whether one before the last may have been carried out. Does nothing by default.
+    fn attempted(&mut self, attempts: u32, earlier_may_have_run: bool) {
+        let _ = (attempts, earlier_may_have_run);
+    }
+}
+
+/// Why a call has no answer, and what is known of it nevertheless.
+///
+/// Holds the service's own error as it is: nothing is boxed, nothing is turned into text.
+///
+/// ```
+/// use mainstay_core::{Reason, Rejection, call::CallError};
+///
+/// let error: CallError<std::io::Error> = Rejection::new(Reason::Unavailable, "the circuit is open").into();
+/// assert!(!error.may_have_run(|_| true), "it was never sent");
+/// assert_eq!(error.to_string(), "the circuit is open");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallError<E> {
+    /// What ended the call.
+    pub cause: Cause<E>,
+    /// How many attempts were made, the last one included; 1 without a layer that repeats calls.
+    pub attempts: u32,
+    /// Whether an attempt before the last one may have been carried out by the service.
+    pub earlier_may_have_run: bool,
+}
+
+/// What ended a call without an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cause<E> {
+    /// A layer on the way refused the call or gave it up.
+    Rejected(Rejection),
+    /// The service itself failed.
+    Service(E),
+}
+
+// === impl CallError ===
+
+impl<E> CallError<E> {
+    /// The service's own error, after one attempt.
+    pub const fn service(error: E) -> Self {
+        Self { cause: Cause::Service(error), attempts: 1, earlier_may_have_run: false }
+    }
+
+    /// Whether the service may have carried the call out, now or in an earlier attempt. `reached` says it of the service's own
+    /// errors: `false` for "connection refused" and its like.
+    ///
+    /// A refusal was never sent, but for [`Reason::DeadlineExceeded`], after which nobody knows.
+    pub fn may_have_run(&self, reached: impl FnOnce(&E) -> bool) -> bool {
+        self.earlier_may_have_run
+            || match &self.cause {
+                Cause::Rejected(rejection) => rejection.reason == Reason::DeadlineExceeded,
+                Cause::Service(error) => reached(error),
+            }
+    }
+}
+
+impl<E> From<Rejection> for CallError<E> {
+    fn from(rejection: Rejection) -> Self {
+        Self { cause: Cause::Rejected(rejection), attempts: 1, earlier_may_have_run: false }
+    }
+}
+
+impl<E> CallFailure for CallError<E> {
+    fn rejection(&self) -> Option<&Rejection> {
+        match &self.cause {
+            Cause::Rejected(rejection) => Some(rejection),
+            Cause::Service(_) => None,
+        }
+    }
+
+    fn attempted(&mut self, attempts: u32, earlier_may_have_run: bool) {
+        self.attempts = attempts;
+        self.earlier_may_have_run = earlier_may_have_run;
+    }
+}
+
+impl<E: Display> Display for CallError<E> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match &self.cause {
+            Cause::Rejected(rejection) => Display::fmt(rejection, f)?,
+            Cause::Service(error) => Display::fmt(error, f)?,
+        }
+        match self.attempts {
+            0 | 1 => Ok(()),
+            attempts => write!(f, " (attempt {attempts})"),
+        }
+    }
+}
+
+impl<E: Error + 'static> Error for CallError<E> {
+    // `Display` already says what the cause says, so the chain goes on behind it.
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match &self.cause {
+            Cause::Rejected(_) => None,
+            Cause::Service(error) => error.source(),
+        }
+    }
+}
+
+// === impl Box<dyn Error> ===
+
+impl CallFailure for Box<dyn Error + Send + Sync> {
+    fn rejection(&self) -> Option<&Rejection> {
+        self.downcast_ref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::{CallError, CallFailure};
+    use crate::{Reason, Rejection};
+
+    #[test]
+    fn only_what_was_surely_never_sent_has_not_run() {
+        let rejected = |reason| CallError::<io::Error>::from(Rejection::new(reason, "no"));
+        assert!(!rejected(Reason::Unavailable).may_have_run(|_| true));
+        assert!(rejected(Reason::DeadlineExceeded).may_have_run(|_| false));
+
+        let refused = || CallError::service(io::Error::from(io::ErrorKind::ConnectionRefused));
+        let connected = |error: &io::Error| error.kind() != io::ErrorKind::ConnectionRefused;
+        assert!(!refused().may_have_run(connected));
+        let mut after_another = refused();
+        after_another.attempted(2, true);
+        assert!(after_another.may_have_run(connected), "the attempt before may have reached the service");
+    }
+
+    #[test]
+    fn the_text_is_the_causes_and_names_the_attempt_when_there_were_several() {
+        let mut error = CallError::service(io::Error::other("connection reset"));
+        assert_eq!(error.to_string(), "connection reset");
+        error.attempted(3, true);
+        assert_eq!(error.to_string(), "connection reset (attempt 3)");
+    }
+}

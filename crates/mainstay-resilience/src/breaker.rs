@@ -1,0 +1,1 @@
+//! A service that fails is left alone for a while.

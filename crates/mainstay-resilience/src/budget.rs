@@ -1,0 +1,1 @@
+//! How many extra attempts all calls together may make.

@@ -1,0 +1,1 @@
+//! So many calls at once, and perhaps so many waiting.

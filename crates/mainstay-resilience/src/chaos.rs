@@ -1,0 +1,1 @@
+//! Latency, errors and aborts at a rate, for tests.

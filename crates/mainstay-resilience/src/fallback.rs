@@ -1,0 +1,1 @@
+//! A call that failed gets another answer.

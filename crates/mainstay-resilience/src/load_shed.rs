@@ -1,0 +1,1 @@
+//! Who would have to wait is refused.

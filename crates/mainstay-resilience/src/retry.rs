@@ -1,0 +1,1 @@
+//! A call that failed is sent again, when that may help.

@@ -1,0 +1,1 @@
+//! The more a service refuses, the fewer calls it is sent.

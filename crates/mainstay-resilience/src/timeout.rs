@@ -1,0 +1,1 @@
+//! So long a call may take.
