@@ -21,9 +21,9 @@
 //! ```
 //!
 //! It is a thread-local value that stands only while a future of the scope is polled, so it belongs to no runtime and follows
-//! its future from thread to thread. A spawned task does not inherit it: spawn `ambient::scope(context, task)`.
+//! its future from thread to thread. A spawned task does not have it: spawn `ambient::inherit(task)`.
 //!
-//! Entering costs two moves of one pointer, reading one atomic increment; nothing is allocated.
+//! Lending it costs two moves of a pointer, reading it one atomic increment; nothing is allocated.
 
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -38,13 +38,13 @@ thread_local! {
     static CURRENT: Cell<Option<RequestContext>> = const { Cell::new(None) };
 }
 
-/// The context is the current one until this is dropped; then the one before it is again.
+/// A lent context is the current one until this is dropped; then the one before it is again. See [`lend`].
 ///
 /// Guards are dropped in the reverse order of their making, which scopes of the language do by themselves.
 #[derive(Debug)]
 #[must_use = "the context is the current one only while this lives"]
-pub struct Entered {
-    previous: Option<RequestContext>,
+pub struct Lent<'a> {
+    slot: &'a mut Option<RequestContext>,
     // The thread-local of another thread is not ours to restore.
     _stays_on_its_thread: PhantomData<*const ()>,
 }
@@ -53,7 +53,8 @@ pin_project! {
     /// A future that runs with a context as the current one; see [`scope`].
     #[derive(Debug)]
     pub struct Scope<F> {
-        context: RequestContext,
+        // None while the future is polled: then it is lent to the thread.
+        context: Option<RequestContext>,
         #[pin]
         inner: F,
     }
@@ -63,15 +64,37 @@ pin_project! {
 ///
 /// While the future is dropped the context is not the current one.
 pub const fn scope<F>(context: RequestContext, inner: F) -> Scope<F> {
-    Scope { context, inner }
+    Scope { context: Some(context), inner }
 }
 
-/// Makes this context the current one of the thread, until the guard is dropped. Never hold the guard over an `await`:
-/// use [`scope`] there.
-pub fn enter(context: RequestContext) -> Entered {
-    // A thread that is ending has no current context any more, and nothing that would read it.
-    let previous = CURRENT.try_with(|current| current.replace(Some(context))).ok().flatten();
-    Entered { previous, _stays_on_its_thread: PhantomData }
+/// Runs a future with the context that is the current one now: for a task that is spawned on behalf of the call.
+pub fn inherit<F>(inner: F) -> Scope<F> {
+    Scope { context: current(), inner }
+}
+
+/// Makes the context in this slot the current one of the thread, until the guard is dropped; the slot is empty, or has the
+/// one before, for as long. Never hold the guard over an `await`: use [`scope`] there.
+///
+/// ```
+/// use mainstay_core::ambient;
+/// # use mainstay_core::{Parts, RequestContext, RequestId, TraceContext};
+/// # let (trace, now) = (TraceContext::root([1; 16], [2; 8]), std::time::Instant::now());
+/// # let context = RequestContext::new(Parts::new(RequestId::parse(b"r-1")?, trace, now));
+/// let mut slot = Some(context);
+/// let lent = ambient::lend(&mut slot);
+/// assert!(ambient::current().is_some());
+/// drop(lent);
+/// assert!(slot.is_some() && ambient::current().is_none());
+/// # Ok::<(), mainstay_core::InvalidId>(())
+/// ```
+pub fn lend(slot: &mut Option<RequestContext>) -> Lent<'_> {
+    swap(slot);
+    Lent { slot, _stays_on_its_thread: PhantomData }
+}
+
+/// A thread that is ending has no current context any more, and nothing that would read it.
+fn swap(slot: &mut Option<RequestContext>) {
+    let _ending: Result<(), _> = CURRENT.try_with(|current| *slot = current.replace(slot.take()));
 }
 
 /// The context of the call that this thread works on, if it works on one.
@@ -95,48 +118,43 @@ fn read<T>(look: impl FnOnce(Option<&RequestContext>) -> Option<T>) -> Option<T>
     looked.ok().flatten()
 }
 
-// === impl Entered ===
+// === impl Lent ===
 
-impl Drop for Entered {
+impl Drop for Lent<'_> {
     fn drop(&mut self) {
-        let previous = self.previous.take();
-        // See `enter` about a thread that is ending. What was current is dropped outside of the borrow.
-        let left = CURRENT.try_with(|current| current.replace(previous));
-        drop(left);
+        swap(self.slot);
     }
 }
 
 // === impl Scope ===
-
-impl<F> Scope<F> {
-    /// The context that the future runs with.
-    pub const fn context(&self) -> &RequestContext {
-        &self.context
-    }
-}
 
 impl<F: Future> Future for Scope<F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        let _entered = enter(this.context.clone());
+        let _lent = lend(this.context);
         this.inner.poll(cx)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
     use tokio::task::yield_now;
+    use tokio::time::Instant;
 
-    use super::{current, deadline, enter, scope};
+    use super::{current, deadline, inherit, lend, scope};
     use crate::{Deadline, Parts, RequestContext, RequestId, TraceContext};
 
     fn context(id: &str) -> RequestContext {
         let trace = TraceContext::root([1; 16], [2; 8]);
-        RequestContext::new(Parts::new(RequestId::parse(id.as_bytes()).unwrap(), trace, Instant::now()))
+        RequestContext::new(Parts::new(
+            RequestId::parse(id.as_bytes()).unwrap(),
+            trace,
+            Instant::now().into_std(),
+        ))
     }
 
     fn id() -> Option<String> {
@@ -162,14 +180,16 @@ mod tests {
 
     #[test]
     fn the_outer_context_is_back_when_the_inner_guard_is_gone_also_by_a_panic() {
-        let _outer = enter(context("outer"));
+        let (mut outer, mut inner) = (Some(context("outer")), Some(context("inner")));
+        let _outer = lend(&mut outer);
         {
-            let _inner = enter(context("inner"));
+            let _inner = lend(&mut inner);
             assert_eq!(id().as_deref(), Some("inner"));
         }
         assert_eq!(id().as_deref(), Some("outer"));
         let broken = std::panic::catch_unwind(|| {
-            let _inner = enter(context("inner"));
+            let mut inner = Some(context("inner"));
+            let _inner = lend(&mut inner);
             std::panic::resume_unwind(Box::new("broken"));
         });
         assert!(broken.is_err());
@@ -180,7 +200,7 @@ mod tests {
     async fn a_spawned_task_has_no_context_unless_it_is_given_one() {
         let found = scope(context("a"), async {
             let spawned = tokio::spawn(async { id() }).await.unwrap();
-            let given = tokio::spawn(scope(current().unwrap(), async { id() })).await.unwrap();
+            let given = tokio::spawn(inherit(async { id() })).await.unwrap();
             (spawned, given)
         });
         assert_eq!(found.await, (None, Some("a".to_owned())));
@@ -189,11 +209,12 @@ mod tests {
     #[test]
     fn the_deadline_is_that_of_the_current_context_as_it_is_now() {
         assert_eq!(deadline(), None);
-        let now = Instant::now();
+        let now = Instant::now().into_std();
         let at = Deadline::after(now, Duration::from_secs(1));
         let trace = TraceContext::root([1; 16], [2; 8]);
         let parts = Parts::new(RequestId::parse(b"r").unwrap(), trace, now);
-        let _entered = enter(RequestContext::new(Parts { deadline: Some(at), ..parts }));
+        let mut slot = Some(RequestContext::new(Parts { deadline: Some(at), ..parts }));
+        let _lent = lend(&mut slot);
         assert_eq!(deadline(), Some(at));
     }
 }

@@ -35,6 +35,9 @@
 //! handler nor the next hop takes them for more: everything from a stranger, and from a trusted peer those of the family
 //! that was not configured. The believed ones stay as they came; their left part may be anybody's, so read the context.
 //!
+//! While the inner service works on the call, the context is also the [current one](mainstay_core::ambient), for calls that are made
+//! deep inside a handler. It is not while a body streams.
+//!
 //! Both ids are on every answer, whoever wrote it. The layer refuses nothing. A request that already has a context (this
 //! layer stands twice) keeps it.
 //!
@@ -60,7 +63,7 @@ use std::task::{self, Poll};
 use garde::Validate;
 use http::{Extensions, Request, Response};
 use ipnet::IpNet;
-use mainstay_core::{Peer, RequestContext};
+use mainstay_core::{Peer, RequestContext, ambient};
 use serde::{Deserialize, Serialize};
 use tower_layer::Layer;
 use tower_service::Service;
@@ -229,7 +232,11 @@ where
                 context
             }
         };
-        ContextFuture::new(self.inner.call(request), context)
+        let mut context = Some(context);
+        let lent = ambient::lend(&mut context);
+        let inner = self.inner.call(request);
+        drop(lent);
+        ContextFuture::new(inner, context)
     }
 }
 

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use http::Response;
-use mainstay_core::RequestContext;
+use mainstay_core::{RequestContext, ambient};
 use pin_project_lite::pin_project;
 
 use super::decide::id_value;
@@ -16,12 +16,13 @@ pin_project! {
     pub struct ContextFuture<F> {
         #[pin]
         inner: F,
-        context: RequestContext,
+        // Some, but while the inner future is polled: then it is the current one of the thread.
+        context: Option<RequestContext>,
     }
 }
 
 impl<F> ContextFuture<F> {
-    pub(super) const fn new(inner: F, context: RequestContext) -> Self {
+    pub(super) const fn new(inner: F, context: Option<RequestContext>) -> Self {
         Self { inner, context }
     }
 }
@@ -34,10 +35,15 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let mut response = ready!(this.inner.poll(cx))?;
-        let headers = response.headers_mut();
-        headers.insert(X_REQUEST_ID, id_value(this.context.request_id().as_str()));
-        headers.insert(X_CORRELATION_ID, id_value(this.context.correlation_id().as_str()));
+        let lent = ambient::lend(this.context);
+        let polled = this.inner.poll(cx);
+        drop(lent);
+        let mut response = ready!(polled)?;
+        if let Some(context) = this.context {
+            let headers = response.headers_mut();
+            headers.insert(X_REQUEST_ID, id_value(context.request_id().as_str()));
+            headers.insert(X_CORRELATION_ID, id_value(context.correlation_id().as_str()));
+        }
         Poll::Ready(Ok(response))
     }
 }

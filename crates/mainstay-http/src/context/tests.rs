@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, Version};
 use http_body_util::Full;
-use mainstay_core::{Peer, RequestContext};
+use mainstay_core::{Peer, RequestContext, ambient};
 use mainstay_testkit::contract::{Laws, http_layer_contract};
 use proptest::prelude::*;
 use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
@@ -274,6 +274,27 @@ async fn a_refused_id_is_kept_for_the_log_alone() {
     let request = Request::builder().header("x-request-id", "a\t\"b\"").body(()).unwrap();
     drop(layers.service(service).oneshot(request).await.unwrap());
     assert_eq!(log.line()["request_id.refused"], r#"a\t\"b\""#);
+}
+
+#[tokio::test]
+async fn what_runs_deep_inside_a_handler_finds_the_calls_context_and_nothing_after_it_does() {
+    async fn deep() -> Option<String> {
+        tokio::task::yield_now().await;
+        ambient::current().map(|context| context.request_id().to_string())
+    }
+    let service = service_fn(|request: Request<()>| {
+        let at_once = ambient::current().map(|context| context.request_id().to_string());
+        async move {
+            let own = request.extensions().get::<RequestContext>().unwrap().request_id().to_string();
+            assert_eq!((at_once.as_ref(), deep().await.as_ref()), (Some(&own), Some(&own)));
+            Ok::<_, Infallible>(Response::new(()))
+        }
+    });
+    let service = ContextLayer::default().layer(service);
+    let (first, second) =
+        tokio::join!(service.clone().oneshot(Request::new(())), service.oneshot(Request::new(())));
+    assert!(first.is_ok() && second.is_ok());
+    assert!(ambient::current().is_none());
 }
 
 #[tokio::test(start_paused = true)]

@@ -13,7 +13,7 @@ use http::{Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use mainstay_core::idempotency::{Claim, Completion, Key, Standing, StoreError, Token};
-use mainstay_core::{Reason, Rejection, RequestContext};
+use mainstay_core::{Reason, Rejection, RequestContext, ambient};
 use serde_json::{Map, Value};
 use tokio::time::sleep;
 use tower_service::Service;
@@ -89,7 +89,7 @@ where
     };
     let claimed = Claimed { shared, key, token };
     // From here on the work may be done: it goes on whatever becomes of the caller.
-    match tokio::spawn(claimed.run(inner, request, caller).in_current_span()).await {
+    match tokio::spawn(ambient::inherit(claimed.run(inner, request, caller).in_current_span())).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(panic)) => resume_unwind(panic),
         Err(error) => match error.try_into_panic() {
