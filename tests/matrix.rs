@@ -60,7 +60,7 @@ layers! {
     received: ReceivedLayer::new();
     upload_deadline: UploadDeadlineLayer::default();
     idempotency: IdempotencyLayer::new(&IdempotencyConfig { keys: Keys::Optional, ..IdempotencyConfig::default() }).unwrap();
-    propagate: PropagateLayer::new();
+    propagate: PropagateLayer::default();
     tenant: TenantLayer::new(&TenantConfig { required: false, sources: vec![TenantSource::Header], ..TenantConfig::default() }).unwrap();
     server_stack: server::stack(&ServerConfig::default()).unwrap();
 }

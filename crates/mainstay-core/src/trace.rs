@@ -142,6 +142,25 @@ impl TraceContext {
         })
     }
 
+    /// The same trace one span further in: the call that this call makes, whose parent is this call's span.
+    ///
+    /// ```
+    /// # use mainstay_core::TraceContext;
+    /// let here = TraceContext::root([0x22; 16], [0x11; 8]);
+    /// let call = here.child([0x33; 8]);
+    /// assert_eq!(call.trace_id(), here.trace_id());
+    /// assert_eq!((call.parent_span_id(), call.span_id().to_string().as_str()), (Some(here.span_id()), "3333333333333333"));
+    /// ```
+    #[must_use]
+    pub fn child(&self, span_id: [u8; 8]) -> Self {
+        Self {
+            span_id: SpanId(not_zero(span_id)),
+            origin: Origin::Continued(self.span_id),
+            state: self.state.clone(),
+            ..*self
+        }
+    }
+
     /// Says whether the trace is recorded: what a sampler decided.
     #[must_use]
     pub const fn with_sampled(mut self, sampled: bool) -> Self {

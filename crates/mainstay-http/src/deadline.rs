@@ -48,7 +48,6 @@ mod config;
 mod patience;
 mod plan;
 mod route;
-mod text;
 mod until;
 mod upload;
 

@@ -64,5 +64,7 @@ pub mod tenant;
 mod headers;
 mod load;
 mod media_type;
+mod millis;
 #[cfg(test)]
 mod test_log;
+mod text;

@@ -9,7 +9,7 @@
 //! # let parts = Parts::new(RequestId::v7(1_000, [0; 10]), trace, std::time::Instant::now());
 //! # let context = RequestContext::new(parts);
 //! # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
-//! let client = ServiceBuilder::new().layer(PropagateLayer::new()).service(service_fn(send));
+//! let client = ServiceBuilder::new().layer(PropagateLayer::default()).service(service_fn(send));
 //!
 //! let mut request = http::Request::new(());
 //! request.extensions_mut().insert(context); // the handler's own
@@ -23,42 +23,85 @@
 //! # });
 //! ```
 
+use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use garde::Validate;
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
-use mainstay_core::{RequestContext, TenantId};
+use mainstay_core::{RequestContext, TenantId, ambient};
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::form::is_grpc;
-use crate::grpc_timeout;
 use crate::headers::{GRPC_TIMEOUT, TRACEPARENT, TRACESTATE, X_CORRELATION_ID, X_REQUEST_ID, X_TENANT_ID};
+use crate::text;
+use crate::{grpc_timeout, millis};
 
-/// Writes the [`RequestContext`] in a request's extensions into its headers.
+/// What a call that goes out tells the next hop.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize, Validate)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
+pub struct PropagateConfig {
+    /// `x-request-id` and `x-correlation-id`. `true` by default.
+    #[garde(skip)]
+    pub ids: bool,
+    /// `traceparent` and `tracestate`. `true` by default.
+    #[garde(skip)]
+    pub trace: bool,
+    /// `x-tenant-id`. `true` by default; a third party need not learn your tenants.
+    #[garde(skip)]
+    pub tenant: bool,
+    /// The time that is left, for gRPC as `grpc-timeout`. `true` by default.
+    #[garde(skip)]
+    pub deadline: bool,
+    /// The HTTP header that says the same, in whole milliseconds, such as `x-request-timeout-ms`: the one that the next hop
+    /// [reads](crate::deadline::DeadlineConfig::header). None by default: HTTP has no such header of its own.
+    #[serde(with = "text::option")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
+    #[garde(skip)]
+    pub deadline_header: Option<HeaderName>,
+}
+
+/// Writes the [`RequestContext`] of a call into the headers of its request.
 ///
-/// `x-request-id`, `x-correlation-id`, `traceparent` (our span as the parent), `tracestate`, `x-tenant-id`, and for gRPC
-/// the time that is left as `grpc-timeout`, rounded down, unless the request asks for less. What is there already is
-/// replaced, and removed where the context knows nothing: a gateway that forwards a stranger's request must not lend it
-/// our trust. To send something else, [derive](RequestContext::derive) the context. A request without one passes as it is.
+/// The context is the one in the request's extensions; without one, the [current](ambient) one of the call that this thread works on.
 ///
-/// Wraps a client's service and leaves its errors and its response alone. Allocates the text of each header it adds. Use
-/// it towards your own services; a third party need not learn your tenants.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct PropagateLayer(());
+/// `x-request-id`, `x-correlation-id`, `traceparent` (the context's span as the parent), `tracestate`, `x-tenant-id`, and the time that
+/// is left, rounded down: for gRPC as `grpc-timeout`, else in the configured header, unless the request asks for less. What is
+/// there already is replaced, and removed where the context knows nothing: a gateway that forwards a stranger's request must
+/// not lend it our trust. So is what the settings do not send. To send something else, [derive](RequestContext::derive) the
+/// context. A call without a context passes as it is.
+///
+/// Wraps a client's service and leaves its errors and its response alone. Allocates the text of each header it adds.
+#[derive(Clone, Debug, Default)]
+pub struct PropagateLayer {
+    config: Arc<PropagateConfig>,
+}
 
 /// The service of [`PropagateLayer`].
 #[derive(Clone, Debug)]
 pub struct Propagate<S> {
     inner: S,
+    config: Arc<PropagateConfig>,
+}
+
+// === impl PropagateConfig ===
+
+impl Default for PropagateConfig {
+    fn default() -> Self {
+        Self { ids: true, trace: true, tenant: true, deadline: true, deadline_header: None }
+    }
 }
 
 // === impl PropagateLayer ===
 
 impl PropagateLayer {
-    /// The layer.
-    pub const fn new() -> Self {
-        Self(())
+    /// The layer with these settings.
+    pub fn new(config: &PropagateConfig) -> Self {
+        Self { config: Arc::new(config.clone()) }
     }
 }
 
@@ -66,7 +109,7 @@ impl<S> Layer<S> for PropagateLayer {
     type Service = Propagate<S>;
 
     fn layer(&self, inner: S) -> Propagate<S> {
-        Propagate { inner }
+        Propagate { inner, config: Arc::clone(&self.config) }
     }
 }
 
@@ -85,34 +128,54 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> S::Future {
-        if let Some(context) = request.extensions().get::<RequestContext>().cloned() {
-            write(&context, request.headers_mut());
+        let explicit = request.extensions().get::<RequestContext>().cloned();
+        if let Some(context) = explicit.or_else(ambient::current) {
+            self.config.write(&context, request.headers_mut());
         }
         self.inner.call(request)
     }
 }
 
-fn write(context: &RequestContext, headers: &mut HeaderMap) {
-    set(headers, X_REQUEST_ID, Some(context.request_id().as_str()));
-    set(headers, X_CORRELATION_ID, Some(context.correlation_id().as_str()));
-    set(headers, TRACEPARENT, Some(context.trace().traceparent().as_str()));
-    set(headers, TRACESTATE, context.trace().state());
-    set(headers, X_TENANT_ID, context.tenant().map(TenantId::as_str));
-    if let Some(deadline) = context.deadline().filter(|_| is_grpc(headers)) {
+// === impl PropagateConfig ===
+
+impl PropagateConfig {
+    fn write(&self, context: &RequestContext, headers: &mut HeaderMap) {
+        set(headers, &X_REQUEST_ID, self.ids.then(|| context.request_id().as_str()));
+        set(headers, &X_CORRELATION_ID, self.ids.then(|| context.correlation_id().as_str()));
+        let traceparent = self.trace.then(|| context.trace().traceparent());
+        set(headers, &TRACEPARENT, traceparent.as_ref().map(|text| text.as_str()));
+        set(headers, &TRACESTATE, context.trace().state().filter(|_| self.trace));
+        set(headers, &X_TENANT_ID, context.tenant().map(TenantId::as_str).filter(|_| self.tenant));
+        if self.deadline {
+            self.write_deadline(context, headers);
+        }
+    }
+
+    /// A deadline that has passed is sent as the shortest time: refusing such a call is another layer's.
+    fn write_deadline(&self, context: &RequestContext, headers: &mut HeaderMap) {
+        let Some(deadline) = context.deadline() else { return };
         let left = deadline.remaining(Instant::now().into_std());
-        let asked = headers.get(GRPC_TIMEOUT).and_then(|value| grpc_timeout::parse(value.as_bytes()));
-        let allowed = asked.map_or(left, |asked| asked.min(left));
-        set(headers, GRPC_TIMEOUT, Some(&grpc_timeout::format(allowed)));
+        if is_grpc(headers) {
+            let asked = headers.get(GRPC_TIMEOUT).and_then(|value| grpc_timeout::parse(value.as_bytes()));
+            set(headers, &GRPC_TIMEOUT, Some(&grpc_timeout::format(at_most(left, asked))));
+        } else if let Some(name) = &self.deadline_header {
+            let asked = headers.get(name).and_then(|value| millis::parse(value.as_bytes()));
+            set(headers, name, Some(&millis::format(at_most(left, asked))));
+        }
     }
 }
 
+fn at_most(left: Duration, asked: Option<Duration>) -> Duration {
+    asked.map_or(left, |asked| asked.min(left))
+}
+
 /// What the context does not know is not sent: a header that is there may be a stranger's, forwarded.
-fn set(headers: &mut HeaderMap, name: HeaderName, value: Option<&str>) {
+fn set(headers: &mut HeaderMap, name: &HeaderName, value: Option<&str>) {
     match value {
         Some(value) => {
             let value =
                 HeaderValue::from_str(value).expect("ids, traces, tenants and times are printable ASCII");
-            headers.insert(name, value);
+            headers.insert(name.clone(), value);
         }
         None => {
             headers.remove(name);
@@ -125,15 +188,19 @@ mod tests {
     use std::convert::Infallible;
     use std::time::Duration;
 
-    use http::{HeaderMap, Request, Response};
-    use mainstay_core::{Deadline, Parts, RequestContext, RequestId, TenantId, TraceContext};
+    use http::{HeaderMap, HeaderName, Request, Response};
+    use mainstay_core::{Deadline, Parts, RequestContext, RequestId, TenantId, TraceContext, ambient};
     use mainstay_testkit::contract::{Laws, http_layer_contract};
     use tokio::time::Instant;
     use tower::{Layer, ServiceExt, service_fn};
 
-    use super::PropagateLayer;
+    use super::{PropagateConfig, PropagateLayer};
 
-    async fn sent(mut request: Request<()>) -> HeaderMap {
+    async fn sent(request: Request<()>) -> HeaderMap {
+        sent_with(&PropagateConfig::default(), request).await
+    }
+
+    fn context() -> RequestContext {
         let now = Instant::now().into_std();
         let parent = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
         let trace = TraceContext::continued(parent, Some(b"vendor=1"), [0xaa; 8]).unwrap();
@@ -142,11 +209,19 @@ mod tests {
             ..Parts::new(RequestId::parse(b"r-1").unwrap(), trace, now)
         });
         context.set_tenant(TenantId::parse("acme").unwrap()).unwrap();
-        request.extensions_mut().insert(context);
+        context
+    }
+
+    async fn sent_with(config: &PropagateConfig, mut request: Request<()>) -> HeaderMap {
+        request.extensions_mut().insert(context());
+        through(config, request).await
+    }
+
+    async fn through(config: &PropagateConfig, request: Request<()>) -> HeaderMap {
         let client = service_fn(async |request: Request<()>| {
             Ok::<_, Infallible>(Response::new(request.headers().clone()))
         });
-        PropagateLayer::new().layer(client).oneshot(request).await.unwrap().into_body()
+        PropagateLayer::new(config).layer(client).oneshot(request).await.unwrap().into_body()
     }
 
     #[tokio::test(start_paused = true)]
@@ -186,10 +261,7 @@ mod tests {
             .body(())
             .unwrap();
         forwarded.extensions_mut().insert(context);
-        let client = service_fn(async |request: Request<()>| {
-            Ok::<_, Infallible>(Response::new(request.headers().clone()))
-        });
-        let headers = PropagateLayer::new().layer(client).oneshot(forwarded).await.unwrap().into_body();
+        let headers = through(&PropagateConfig::default(), forwarded).await;
         assert_eq!(headers["x-request-id"], "r-2");
         assert_eq!(headers["traceparent"], "00-01010101010101010101010101010101-0202020202020202-00");
         assert!(!headers.contains_key("tracestate") && !headers.contains_key("x-tenant-id"), "{headers:?}");
@@ -204,8 +276,54 @@ mod tests {
         }
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn an_http_call_says_how_much_time_is_left_in_the_header_that_the_settings_name() {
+        let name = HeaderName::from_static("x-request-timeout-ms");
+        let config = PropagateConfig { deadline_header: Some(name.clone()), ..PropagateConfig::default() };
+        for (asked, sent_as) in
+            [(None, "1500"), (Some("200"), "200"), (Some("9000"), "1500"), (Some("0"), "1500")]
+        {
+            let mut request = Request::new(());
+            if let Some(asked) = asked {
+                request.headers_mut().insert(name.clone(), asked.parse().unwrap());
+            }
+            assert_eq!(sent_with(&config, request).await[&name], sent_as, "{asked:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_settings_do_not_send_is_not_sent_and_not_forwarded_either() {
+        let config = PropagateConfig {
+            ids: false,
+            trace: false,
+            tenant: false,
+            deadline: false,
+            deadline_header: None,
+        };
+        let mut request = Request::builder().header("content-type", "application/grpc");
+        for name in ["x-request-id", "x-correlation-id", "traceparent", "tracestate", "x-tenant-id"] {
+            request = request.header(name, "forged");
+        }
+        let headers = sent_with(&config, request.body(()).unwrap()).await;
+        assert_eq!(headers.keys().collect::<Vec<_>>(), ["content-type"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_current_calls_context_is_sent_unless_the_request_has_one_of_its_own() {
+        let config = PropagateConfig::default();
+        let current = context().derive(|parts| parts.request_id = RequestId::parse(b"current").unwrap());
+        let work = async {
+            let of_current = through(&config, Request::new(())).await;
+            let of_own = sent_with(&config, Request::new(())).await;
+            (of_current["x-request-id"].clone(), of_own["x-request-id"].clone())
+        };
+        let (of_current, of_own) = ambient::scope(current, work).await;
+        assert_eq!((of_current.to_str().unwrap(), of_own.to_str().unwrap()), ("current", "r-1"));
+        assert!(through(&config, Request::new(())).await.is_empty(), "there is no call to speak of");
+    }
+
     #[tokio::test]
     async fn it_keeps_the_laws_of_layers_and_bodies() {
-        http_layer_contract(PropagateLayer::new, || Request::new(()), Laws::default()).await;
+        http_layer_contract(PropagateLayer::default, || Request::new(()), Laws::default()).await;
     }
 }

@@ -210,12 +210,12 @@ async fn security_headers_grow_the_answers_map_once() {
 
 #[tokio::test]
 async fn propagation_costs_the_text_of_each_header_and_the_growth_of_the_map() {
-    assert_eq!(allocations(PropagateLayer::new(), || with_context(request(&[]))).await, 3);
+    assert_eq!(allocations(PropagateLayer::default(), || with_context(request(&[]))).await, 3);
 }
 
 #[tokio::test]
 async fn a_request_without_a_context_is_propagated_for_nothing() {
-    assert_eq!(allocations(PropagateLayer::new(), || request(&[])).await, 0);
+    assert_eq!(allocations(PropagateLayer::default(), || request(&[])).await, 0);
 }
 
 /// Reads its request's body to the end, and answers when it has.

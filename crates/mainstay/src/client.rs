@@ -15,5 +15,5 @@ use mainstay_http::propagate::PropagateLayer;
 ///
 /// Put the handler's context into the outbound request's extensions; a request without one passes as it is.
 pub fn propagate() -> PropagateLayer {
-    PropagateLayer::new()
+    PropagateLayer::default()
 }

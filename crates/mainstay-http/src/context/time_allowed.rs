@@ -8,8 +8,8 @@ use mainstay_core::{Deadline, Trust};
 use super::decide::only;
 use crate::deadline::{Covers, DeadlineConfig, Limits, Plan};
 use crate::form::is_grpc;
-use crate::grpc_timeout;
 use crate::headers::GRPC_TIMEOUT;
+use crate::{grpc_timeout, millis};
 
 #[derive(Clone, Debug)]
 pub(super) struct TimeAllowed {
@@ -43,7 +43,7 @@ impl TimeAllowed {
         if is_grpc(headers) {
             grpc_timeout::parse(only(headers, &GRPC_TIMEOUT)?.as_bytes())
         } else {
-            millis(only(headers, self.header.as_ref()?)?.as_bytes())
+            millis::parse(only(headers, self.header.as_ref()?)?.as_bytes())
         }
     }
 }
@@ -60,25 +60,14 @@ fn time_allowed(asked: Option<Duration>, trust: Trust, limits: &Limits) -> Optio
     Some((length, latest))
 }
 
-/// One to ten digits, not zero: Connect's grammar, and Envoy's number. For Envoy zero means no limit and for others none
-/// left, so it is not believed.
-fn millis(text: &[u8]) -> Option<Duration> {
-    if !(1..=10).contains(&text.len()) || !text.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    let count = text.iter().fold(0, |count, digit| count * 10 + u64::from(digit - b'0'));
-    (count > 0).then(|| Duration::from_millis(count))
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::{Duration, Instant};
 
     use http::Request;
     use mainstay_core::{Deadline, Trust};
-    use proptest::prelude::*;
 
-    use super::{TimeAllowed, millis};
+    use super::TimeAllowed;
     use crate::deadline::{Covers, DeadlineConfig, RouteDeadline};
 
     /// Seconds until the deadline, and until the latest one, of a request with these header lines.
@@ -147,14 +136,5 @@ mod tests {
         assert_eq!(of("/uploads/a/b"), None);
         assert_eq!(decided(&config, Trust::Untrusted, "/uploads/a", &["900"]), Some((0.9, 0.9)));
         assert_eq!(of("/other"), Some((10.0, 60.0)));
-    }
-
-    proptest! {
-        #[test]
-        fn any_bytes_are_read_without_a_panic(text in prop::collection::vec(any::<u8>(), 0..16)) {
-            if let Some(length) = millis(&text) {
-                prop_assert_eq!(std::str::from_utf8(&text).unwrap().parse(), Ok(length.as_millis()));
-            }
-        }
     }
 }

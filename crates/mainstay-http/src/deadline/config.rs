@@ -7,7 +7,7 @@ use http::{HeaderName, Method};
 use serde::{Deserialize, Serialize};
 
 use super::route::PathPattern;
-use super::text;
+use crate::text;
 
 /// How long calls, their requests' bodies and their answers' bodies may take.
 ///

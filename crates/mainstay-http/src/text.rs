@@ -1,12 +1,12 @@
 //! Values of `http`'s that settings hold as texts.
 
 /// One value, or none.
-pub(super) mod option {
+pub(crate) mod option {
     use std::str::FromStr;
 
     use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-    pub(in super::super) fn serialize<T, S>(value: &Option<T>, serializer: S) -> Result<S::Ok, S::Error>
+    pub(crate) fn serialize<T, S>(value: &Option<T>, serializer: S) -> Result<S::Ok, S::Error>
     where
         T: AsRef<str>,
         S: Serializer,
@@ -14,7 +14,7 @@ pub(super) mod option {
         value.as_ref().map(AsRef::as_ref).serialize(serializer)
     }
 
-    pub(in super::super) fn deserialize<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
+    pub(crate) fn deserialize<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
     where
         T: FromStr<Err: std::fmt::Display>,
         D: Deserializer<'de>,
@@ -26,12 +26,12 @@ pub(super) mod option {
 }
 
 /// A list of values.
-pub(super) mod list {
+pub(crate) mod list {
     use std::str::FromStr;
 
     use serde::{Deserialize, Deserializer, Serializer, de};
 
-    pub(in super::super) fn serialize<T, S>(values: &[T], serializer: S) -> Result<S::Ok, S::Error>
+    pub(crate) fn serialize<T, S>(values: &[T], serializer: S) -> Result<S::Ok, S::Error>
     where
         T: AsRef<str>,
         S: Serializer,
@@ -39,7 +39,7 @@ pub(super) mod list {
         serializer.collect_seq(values.iter().map(AsRef::as_ref))
     }
 
-    pub(in super::super) fn deserialize<'de, T, D>(deserializer: D) -> Result<Vec<T>, D::Error>
+    pub(crate) fn deserialize<'de, T, D>(deserializer: D) -> Result<Vec<T>, D::Error>
     where
         T: FromStr<Err: std::fmt::Display>,
         D: Deserializer<'de>,
