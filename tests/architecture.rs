@@ -202,8 +202,12 @@ fn every_file_says_what_it_is_and_no_folder_hides_a_module_in_mod_rs() {
 #[test]
 fn every_layer_has_its_line_in_the_matrix() {
     let matrix = fs::read_to_string(root().join("tests/matrix.rs")).unwrap();
-    let sources =
-        files(".rs").into_iter().filter(|file| file.starts_with(root().join("crates/mainstay-http/src")));
+    let edge = root().join("crates/mainstay-http/src");
+    let of_clients = [edge.join("call_log"), edge.join("outbound")];
+    let sources = files(".rs").into_iter().filter(|file| {
+        file.starts_with(&edge)
+            && !of_clients.iter().any(|folder| file.with_extension("").starts_with(folder))
+    });
     let mut layers = 0;
     for source in sources.map(|file| fs::read_to_string(file).unwrap()) {
         let structs = source.lines().filter_map(|line| line.strip_prefix("pub struct "));

@@ -46,6 +46,7 @@
 pub mod access_log;
 pub mod answer;
 pub mod body;
+pub mod call_log;
 pub mod concurrency_limit;
 pub mod context;
 pub mod deadline;

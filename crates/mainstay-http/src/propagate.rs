@@ -29,7 +29,7 @@ use std::time::Duration;
 
 use garde::Validate;
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
-use mainstay_core::{RequestContext, TenantId, ambient};
+use mainstay_core::{RequestContext, TenantId, Traceparent, ambient};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use tower_layer::Layer;
@@ -143,7 +143,7 @@ impl PropagateConfig {
         set(headers, &X_REQUEST_ID, self.ids.then(|| context.request_id().as_str()));
         set(headers, &X_CORRELATION_ID, self.ids.then(|| context.correlation_id().as_str()));
         let traceparent = self.trace.then(|| context.trace().traceparent());
-        set(headers, &TRACEPARENT, traceparent.as_ref().map(|text| text.as_str()));
+        set(headers, &TRACEPARENT, traceparent.as_ref().map(Traceparent::as_str));
         set(headers, &TRACESTATE, context.trace().state().filter(|_| self.trace));
         set(headers, &X_TENANT_ID, context.tenant().map(TenantId::as_str).filter(|_| self.tenant));
         if self.deadline {

@@ -18,6 +18,11 @@ struct Written(Arc<Mutex<Vec<u8>>>);
 
 impl TestLog {
     pub(crate) fn start() -> Self {
+        Self::start_at(tracing::Level::INFO)
+    }
+
+    /// The same, with less important events too.
+    pub(crate) fn start_at(level: tracing::Level) -> Self {
         several_subscribers_are_registered();
         let written = Written::default();
         let writer = written.clone();
@@ -25,7 +30,7 @@ impl TestLog {
             .json()
             .flatten_event(true)
             .with_writer(move || writer.clone())
-            .with_max_level(tracing::Level::INFO)
+            .with_max_level(level)
             .finish();
         Self { written, _guard: set_default(subscriber) }
     }

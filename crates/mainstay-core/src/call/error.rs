@@ -21,6 +21,14 @@ pub trait CallFailure: From<Rejection> {
     /// The refusal of a layer of ours, if it is one.
     fn rejection(&self) -> Option<&Rejection>;
 
+    /// The error as such, for its text and its sources.
+    fn as_error(&self) -> &(dyn Error + 'static);
+
+    /// How many attempts were made, as far as [`attempted`](Self::attempted) said; 1 by default.
+    fn attempts(&self) -> u32 {
+        1
+    }
+
     /// Told by a layer that repeats calls, once, when this becomes the caller's error: how many attempts were made, and
     /// whether one before the last may have been carried out. Does nothing by default.
     fn attempted(&mut self, attempts: u32, earlier_may_have_run: bool) {
@@ -85,12 +93,20 @@ impl<E> From<Rejection> for CallError<E> {
     }
 }
 
-impl<E> CallFailure for CallError<E> {
+impl<E: Error + 'static> CallFailure for CallError<E> {
     fn rejection(&self) -> Option<&Rejection> {
         match &self.cause {
             Cause::Rejected(rejection) => Some(rejection),
             Cause::Service(_) => None,
         }
+    }
+
+    fn as_error(&self) -> &(dyn Error + 'static) {
+        self
+    }
+
+    fn attempts(&self) -> u32 {
+        self.attempts
     }
 
     fn attempted(&mut self, attempts: u32, earlier_may_have_run: bool) {
@@ -127,6 +143,10 @@ impl<E: Error + 'static> Error for CallError<E> {
 impl CallFailure for Box<dyn Error + Send + Sync> {
     fn rejection(&self) -> Option<&Rejection> {
         self.downcast_ref()
+    }
+
+    fn as_error(&self) -> &(dyn Error + 'static) {
+        &**self
     }
 }
 

@@ -32,6 +32,10 @@ impl CallFailure for ProbeError {
     fn rejection(&self) -> Option<&Rejection> {
         self.rejection.as_ref()
     }
+
+    fn as_error(&self) -> &(dyn Error + 'static) {
+        self
+    }
 }
 
 impl fmt::Display for ProbeError {
