@@ -18,13 +18,19 @@ use crate::phase::Phase;
 #[derive(Clone)]
 pub(crate) struct Management {
     phase: watch::Receiver<Phase>,
-    pages: Arc<BTreeMap<String, Bytes>>,
+    pages: Arc<BTreeMap<String, Page>>,
+}
+
+/// What the application adds.
+#[derive(Clone)]
+pub(crate) enum Page {
+    Written(Bytes),
+    Made(Arc<dyn Fn() -> String + Send + Sync>),
 }
 
 impl Management {
-    pub(crate) fn new(phase: watch::Receiver<Phase>, pages: Vec<(String, String)>) -> Self {
-        let pages = pages.into_iter().map(|(path, text)| (path, text.into())).collect();
-        Self { phase, pages: Arc::new(pages) }
+    pub(crate) fn new(phase: watch::Receiver<Phase>, pages: Vec<(String, Page)>) -> Self {
+        Self { phase, pages: Arc::new(pages.into_iter().collect()) }
     }
 
     fn answer(&self, method: &Method, path: &str) -> (StatusCode, Bytes) {
@@ -37,9 +43,18 @@ impl Management {
                 (status, phase.word().into())
             }
             (&Method::GET | &Method::HEAD, path) if self.pages.contains_key(path) => {
-                (StatusCode::OK, self.pages[path].clone())
+                (StatusCode::OK, self.pages[path].text())
             }
             _ => (StatusCode::NOT_FOUND, Bytes::from_static(b"not found")),
+        }
+    }
+}
+
+impl Page {
+    fn text(&self) -> Bytes {
+        match self {
+            Self::Written(text) => text.clone(),
+            Self::Made(make) => make().into(),
         }
     }
 }
@@ -66,12 +81,23 @@ impl<B> Service<Request<B>> for Management {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
     use super::*;
 
     fn answer(phase: Phase, method: &Method, path: &str) -> (u16, String) {
         let (_sender, receiver) = watch::channel(phase);
-        let pages = vec![("/stack".to_owned(), "context > log".to_owned())];
-        let (status, text) = Management::new(receiver, pages).answer(method, path);
+        let asked = AtomicU32::new(0);
+        let made = move || format!("asked {} times", asked.fetch_add(1, Ordering::Relaxed) + 1);
+        let pages = vec![
+            ("/stack".to_owned(), Page::Written("context > log".into())),
+            ("/breakers".to_owned(), Page::Made(Arc::new(made))),
+        ];
+        let management = Management::new(receiver, pages);
+        if path == "/breakers" {
+            management.answer(method, path);
+        }
+        let (status, text) = management.answer(method, path);
         (status.as_u16(), String::from_utf8(text.to_vec()).unwrap())
     }
 
@@ -90,6 +116,7 @@ mod tests {
     #[test]
     fn added_pages_are_shown_and_everything_else_is_not_found() {
         assert_eq!(answer(Phase::Ready, &Method::GET, "/stack"), (200, "context > log".to_owned()));
+        assert_eq!(answer(Phase::Ready, &Method::GET, "/breakers"), (200, "asked 2 times".to_owned()));
         assert_eq!(answer(Phase::Ready, &Method::GET, "/").0, 404);
         assert_eq!(answer(Phase::Ready, &Method::POST, "/livez").0, 404);
     }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::Arc;
 
 use futures_util::future::{BoxFuture, FutureExt, pending};
 use http::{Request, Response};
@@ -17,7 +18,7 @@ use tower::{BoxError, Service};
 use crate::config::RuntimeConfig;
 use crate::connection::{Connect, connect};
 use crate::error::RuntimeError;
-use crate::management::Management;
+use crate::management::{Management, Page};
 use crate::phase::Phase;
 use crate::server::{Listener, Open};
 use crate::signals::Signals;
@@ -32,7 +33,7 @@ pub struct Runtime {
     config: RuntimeConfig,
     servers: Vec<(&'static str, SocketAddr, Connect)>,
     management: Option<SocketAddr>,
-    pages: Vec<(String, String)>,
+    pages: Vec<(String, Page)>,
     tasks: Vec<(&'static str, BoxFuture<'static, ()>)>,
     on_started: Vec<OnStarted>,
     conditions: Vec<BoxFuture<'static, ()>>,
@@ -85,7 +86,18 @@ impl Runtime {
     /// Adds a page of plain text to what [`Runtime::management`] answers, and is not shown without it. `/livez` and
     /// `/readyz` cannot be replaced; of two pages for one path the later one is shown.
     pub fn page(mut self, path: impl Into<String>, text: impl Into<String>) -> Self {
-        self.pages.push((path.into(), text.into()));
+        self.pages.push((path.into(), Page::Written(text.into().into())));
+        self
+    }
+
+    /// The same for a page whose text is made each time that it is asked for, such as the state of circuit breakers. `text` runs on
+    /// the listener's task: it must be quick and must not block.
+    pub fn page_from(
+        mut self,
+        path: impl Into<String>,
+        text: impl Fn() -> String + Send + Sync + 'static,
+    ) -> Self {
+        self.pages.push((path.into(), Page::Made(Arc::new(text))));
         self
     }
 
@@ -256,7 +268,7 @@ mod tests {
     async fn a_second_signal_ends_a_shutdown_that_still_waits() {
         let (address, bound) = oneshot::channel();
         let (entered, is_entered) = oneshot::channel();
-        let entered = std::sync::Arc::new(std::sync::Mutex::new(Some(entered)));
+        let entered = Arc::new(Mutex::new(Some(entered)));
         let hanging = tower::service_fn(move |_: Request<Incoming>| {
             let entered = entered.lock().ok().and_then(|mut entered| entered.take());
             async move {
