@@ -45,7 +45,6 @@
 
 mod body;
 mod config;
-mod patience;
 mod plan;
 mod route;
 mod until;

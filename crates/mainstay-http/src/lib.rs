@@ -46,6 +46,7 @@
 pub mod access_log;
 pub mod answer;
 pub mod body;
+pub mod body_timeout;
 pub mod call_log;
 pub mod concurrency_limit;
 pub mod context;
@@ -66,6 +67,7 @@ mod headers;
 mod load;
 mod media_type;
 mod millis;
+mod patience;
 #[cfg(test)]
 mod test_log;
 mod text;

@@ -268,7 +268,7 @@ mod tests {
     async fn a_second_signal_ends_a_shutdown_that_still_waits() {
         let (address, bound) = oneshot::channel();
         let (entered, is_entered) = oneshot::channel();
-        let entered = Arc::new(Mutex::new(Some(entered)));
+        let entered = Arc::new(std::sync::Mutex::new(Some(entered)));
         let hanging = tower::service_fn(move |_: Request<Incoming>| {
             let entered = entered.lock().ok().and_then(|mut entered| entered.take());
             async move {

@@ -15,10 +15,10 @@ use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
 use super::config::{BodyLimits, Covers};
-use super::patience::Patience;
 use super::until::Until;
 use crate::form::{Form, is_grpc};
 use crate::headers::{GRPC_MESSAGE, GRPC_STATUS};
+use crate::patience::Patience;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -39,7 +39,7 @@ pin_project! {
 
 /// The answer's body kept its reader waiting too long, after the answer had begun.
 #[derive(Clone, Copy, Debug)]
-pub struct BodyTimedOut(());
+pub struct BodyTimedOut(pub(crate) ());
 
 #[derive(Debug)]
 struct Watch {

@@ -18,12 +18,12 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::config::{BodyLimits, DeadlineConfig};
-use super::patience::Patience;
 use super::plan::Plan;
 use crate::answer::refuse;
 use crate::body::AnswerBody;
 use crate::form::Form;
 use crate::headers::GRPC_STATUS;
+use crate::patience::Patience;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 

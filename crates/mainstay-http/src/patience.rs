@@ -9,7 +9,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 /// The limits of one body and the timer that watches them. Boxed, so that a body stays small and `Unpin`.
 #[derive(Debug)]
-pub(super) struct Patience {
+pub(crate) struct Patience {
     idle: Option<Duration>,
     // None: the body is not being waited for.
     idle_until: Option<Instant>,
@@ -19,17 +19,17 @@ pub(super) struct Patience {
 // === impl Patience ===
 
 impl Patience {
-    pub(super) const fn new(idle: Option<Duration>) -> Self {
+    pub(crate) const fn new(idle: Option<Duration>) -> Self {
         Self { idle, idle_until: None, timer: None }
     }
 
     /// A frame came: the idle time begins anew with the next wait. The timer is left alone, which is cheaper.
-    pub(super) fn moved(&mut self) {
+    pub(crate) fn moved(&mut self) {
         self.idle_until = None;
     }
 
     /// Ready when the wait is over. `end` is asked again whenever the timer fires, because deadlines can be moved.
-    pub(super) fn poll_end(&mut self, end: impl Fn() -> Option<Instant>, cx: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_end(&mut self, end: impl Fn() -> Option<Instant>, cx: &mut Context<'_>) -> Poll<()> {
         if let (Some(idle), None) = (self.idle, self.idle_until) {
             self.idle_until = Instant::now().checked_add(idle);
         }
