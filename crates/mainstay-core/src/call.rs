@@ -24,6 +24,6 @@ mod error;
 mod repeat;
 mod verdict;
 
-pub use error::{CallError, CallFailure, Cause};
+pub use error::{Attempts, CallError, CallFailure, Cause};
 pub use repeat::{Hint, Next, Repeat};
 pub use verdict::{AtAnswer, Done, ErrorsFail, Judge, Settle, Verdict};

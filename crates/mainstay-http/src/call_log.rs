@@ -73,10 +73,6 @@ pub struct AttemptLog<S, A> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AttemptNumber(pub u32);
 
-/// How many attempts an answer took: in an answer's extensions, put there by whoever repeats calls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Attempts(pub u32);
-
 // === impl CallLogLayer ===
 
 impl<A> CallLogLayer<A> {

@@ -24,15 +24,14 @@ pub trait CallFailure: From<Rejection> {
     /// The error as such, for its text and its sources.
     fn as_error(&self) -> &(dyn Error + 'static);
 
-    /// How many attempts were made, as far as [`attempted`](Self::attempted) said; 1 by default.
-    fn attempts(&self) -> u32 {
-        1
+    /// What [`attempted`](Self::attempted) said; one attempt by default.
+    fn attempts(&self) -> Attempts {
+        Attempts::ONE
     }
 
-    /// Told by a layer that repeats calls, once, when this becomes the caller's error: how many attempts were made, and
-    /// whether one before the last may have been carried out. Does nothing by default.
-    fn attempted(&mut self, attempts: u32, earlier_may_have_run: bool) {
-        let _ = (attempts, earlier_may_have_run);
+    /// Told by a layer that repeats calls, once, when this becomes the caller's error. Does nothing by default.
+    fn attempted(&mut self, attempts: Attempts) {
+        let _ = attempts;
     }
 }
 
@@ -51,9 +50,16 @@ pub trait CallFailure: From<Rejection> {
 pub struct CallError<E> {
     /// What ended the call.
     pub cause: Cause<E>,
-    /// How many attempts were made, the last one included; 1 without a layer that repeats calls.
-    pub attempts: u32,
-    /// Whether an attempt before the last one may have been carried out by the service.
+    /// The attempts that were made; one without a layer that repeats calls.
+    pub attempts: Attempts,
+}
+
+/// The attempts of one call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Attempts {
+    /// How many were made, the last one included.
+    pub count: u32,
+    /// Whether one before the last may have been carried out by the service.
     pub earlier_may_have_run: bool,
 }
 
@@ -66,12 +72,25 @@ pub enum Cause<E> {
     Service(E),
 }
 
+// === impl Attempts ===
+
+impl Attempts {
+    /// The call was sent once, or never.
+    pub const ONE: Self = Self { count: 1, earlier_may_have_run: false };
+}
+
+impl Default for Attempts {
+    fn default() -> Self {
+        Self::ONE
+    }
+}
+
 // === impl CallError ===
 
 impl<E> CallError<E> {
     /// The service's own error, after one attempt.
     pub const fn service(error: E) -> Self {
-        Self { cause: Cause::Service(error), attempts: 1, earlier_may_have_run: false }
+        Self { cause: Cause::Service(error), attempts: Attempts::ONE }
     }
 
     /// Whether the service may have carried the call out, now or in an earlier attempt. `reached` says it of the service's own
@@ -79,7 +98,7 @@ impl<E> CallError<E> {
     ///
     /// A refusal was never sent, but for [`Reason::DeadlineExceeded`], after which nobody knows.
     pub fn may_have_run(&self, reached: impl FnOnce(&E) -> bool) -> bool {
-        self.earlier_may_have_run
+        self.attempts.earlier_may_have_run
             || match &self.cause {
                 Cause::Rejected(rejection) => rejection.reason == Reason::DeadlineExceeded,
                 Cause::Service(error) => reached(error),
@@ -89,7 +108,7 @@ impl<E> CallError<E> {
 
 impl<E> From<Rejection> for CallError<E> {
     fn from(rejection: Rejection) -> Self {
-        Self { cause: Cause::Rejected(rejection), attempts: 1, earlier_may_have_run: false }
+        Self { cause: Cause::Rejected(rejection), attempts: Attempts::ONE }
     }
 }
 
@@ -105,13 +124,12 @@ impl<E: Error + 'static> CallFailure for CallError<E> {
         self
     }
 
-    fn attempts(&self) -> u32 {
+    fn attempts(&self) -> Attempts {
         self.attempts
     }
 
-    fn attempted(&mut self, attempts: u32, earlier_may_have_run: bool) {
+    fn attempted(&mut self, attempts: Attempts) {
         self.attempts = attempts;
-        self.earlier_may_have_run = earlier_may_have_run;
     }
 }
 
@@ -121,7 +139,7 @@ impl<E: Display> Display for CallError<E> {
             Cause::Rejected(rejection) => Display::fmt(rejection, f)?,
             Cause::Service(error) => Display::fmt(error, f)?,
         }
-        match self.attempts {
+        match self.attempts.count {
             0 | 1 => Ok(()),
             attempts => write!(f, " (attempt {attempts})"),
         }
@@ -154,7 +172,7 @@ impl CallFailure for Box<dyn Error + Send + Sync> {
 mod tests {
     use std::io;
 
-    use super::{CallError, CallFailure};
+    use super::{Attempts, CallError, CallFailure};
     use crate::{Reason, Rejection};
 
     #[test]
@@ -167,7 +185,7 @@ mod tests {
         let connected = |error: &io::Error| error.kind() != io::ErrorKind::ConnectionRefused;
         assert!(!refused().may_have_run(connected));
         let mut after_another = refused();
-        after_another.attempted(2, true);
+        after_another.attempted(Attempts { count: 2, earlier_may_have_run: true });
         assert!(after_another.may_have_run(connected), "the attempt before may have reached the service");
     }
 
@@ -175,7 +193,7 @@ mod tests {
     fn the_text_is_the_causes_and_names_the_attempt_when_there_were_several() {
         let mut error = CallError::service(io::Error::other("connection reset"));
         assert_eq!(error.to_string(), "connection reset");
-        error.attempted(3, true);
+        error.attempted(Attempts { count: 3, earlier_may_have_run: true });
         assert_eq!(error.to_string(), "connection reset (attempt 3)");
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::Attempts;
+
 /// The rules by which calls of one protocol are repeated, by a retry or a hedge.
 ///
 /// All of it is asked on the caller's task, and quickly: nothing here waits.
@@ -50,8 +52,8 @@ pub trait Repeat<Req, Res, E> {
         let _ = (request, attempt);
     }
 
-    /// Writes the number of attempts that were made into the answer that the caller gets. Does nothing by default.
-    fn answered(&self, response: &mut Res, attempts: u32) {
+    /// Notes the attempts that were made in the answer that the caller gets. Does nothing by default.
+    fn answered(&self, response: &mut Res, attempts: Attempts) {
         let _ = (response, attempts);
     }
 }

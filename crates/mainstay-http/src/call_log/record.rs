@@ -5,12 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Method, Request, Response, StatusCode, Uri};
-use mainstay_core::call::{CallFailure, Done, Verdict};
+use mainstay_core::call::{Attempts, CallFailure, Done, Verdict};
 use mainstay_core::{Outcome, Phase, Reason, RequestContext, TenantId};
 use tokio::time::Instant;
 use tracing::{Level, Span};
 
-use super::Attempts;
 use crate::problem::steering::without_steering;
 
 pub(super) const TARGET: &str = "mainstay::client";
@@ -26,7 +25,7 @@ pub struct LoggedCall {
     // How long the answer took to begin.
     answered: Option<Duration>,
     status: Option<StatusCode>,
-    attempts: u32,
+    attempts: Attempts,
     failed: Option<Failed>,
     verdict: Option<Verdict>,
 }
@@ -74,7 +73,7 @@ impl LoggedCall {
             started: Instant::now(),
             answered: None,
             status: None,
-            attempts: 1,
+            attempts: Attempts::ONE,
             failed: None,
             verdict: None,
         }
@@ -85,7 +84,7 @@ impl LoggedCall {
         match result {
             Ok(response) => {
                 self.status = Some(response.status());
-                self.attempts = response.extensions().get::<Attempts>().map_or(1, |attempts| attempts.0);
+                self.attempts = response.extensions().get().copied().unwrap_or_default();
             }
             Err(error) => {
                 self.attempts = error.attempts();
@@ -111,7 +110,7 @@ impl LoggedCall {
         match self.kind {
             Kind::Attempt(_) => Level::DEBUG,
             Kind::Call if failed => Level::WARN,
-            Kind::Call if self.attempts > 1 => Level::INFO,
+            Kind::Call if self.attempts.count > 1 => Level::INFO,
             Kind::Call => Level::DEBUG,
         }
     }
@@ -141,7 +140,7 @@ impl LoggedCall {
                     verdict = self.verdict.map(verdict_name),
                     error = self.failed.as_ref().map(|failed| without_steering(&failed.text)).as_deref(),
                     attempt,
-                    attempts = (self.kind == Kind::Call).then_some(self.attempts),
+                    attempts = (self.kind == Kind::Call).then_some(self.attempts.count),
                     time_to_first_byte_ms = self.answered.map(millis),
                     duration_ms = millis(self.started.elapsed()),
                     request_id = context.map(|context| context.request_id().as_str()),

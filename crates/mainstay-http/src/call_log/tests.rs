@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::{Request, Response};
-use mainstay_core::call::{AtAnswer, CallError, ErrorsFail, Verdict};
+use mainstay_core::call::{AtAnswer, Attempts, CallError, ErrorsFail, Verdict};
 use mainstay_core::{Parts, Reason, Rejection, RequestContext, RequestId, TraceContext, ambient};
 use mainstay_testkit::cancel::drop_at_every_await;
 use mainstay_testkit::contract::{Laws, layer_contract};
@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 use tower::{Layer, ServiceExt, service_fn};
 
-use super::{AttemptLogLayer, AttemptNumber, Attempts, CallLogLayer};
+use super::{AttemptLogLayer, AttemptNumber, CallLogLayer};
 use crate::test_log::TestLog;
 
 type Failure = CallError<std::io::Error>;
@@ -85,7 +85,7 @@ async fn a_failed_call_warns_with_its_whole_cause_and_a_refused_one_with_its_rea
 
     let late = Rejection::new(Reason::DeadlineExceeded, "no answer within 30 ms");
     let mut late = Failure::from(late);
-    late.attempts = 3;
+    late.attempts.count = 3;
     let late = event_of(Err(late)).await;
     assert_eq!((&late["outcome"], &late["attempts"]), (&"timed_out".into(), &3.into()));
 }
@@ -93,7 +93,7 @@ async fn a_failed_call_warns_with_its_whole_cause_and_a_refused_one_with_its_rea
 #[tokio::test(start_paused = true)]
 async fn success_after_several_attempts_is_worth_an_info() {
     let mut response = Response::new(());
-    response.extensions_mut().insert(Attempts(2));
+    response.extensions_mut().insert(Attempts { count: 2, ..Attempts::ONE });
     let event = event_of(Ok(response)).await;
     assert_eq!((&event["level"], &event["attempts"]), (&"INFO".into(), &2.into()));
 }
