@@ -21,6 +21,12 @@ pub trait CallFailure: From<Rejection> {
     /// The refusal of a layer of ours, if it is one.
     fn rejection(&self) -> Option<&Rejection>;
 
+    /// Whether a layer of ours refused the call before it was sent: neither did the service fail, nor would it help to ask again at once.
+    /// A call that ran out of time ([`Reason::DeadlineExceeded`]) may have been sent, and is none.
+    fn was_refused(&self) -> bool {
+        self.rejection().is_some_and(|rejection| rejection.reason != Reason::DeadlineExceeded)
+    }
+
     /// The error as such, for its text and its sources.
     fn as_error(&self) -> &(dyn Error + 'static);
 

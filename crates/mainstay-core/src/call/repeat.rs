@@ -28,8 +28,8 @@ use super::Attempts;
 /// assert_eq!(Reads.again(&"write 1".to_owned()), None);
 /// ```
 pub trait Repeat<Req, Res, E> {
-    /// The request to send if this one fails, made before this one is sent; `None` when it must not be sent twice. Asked once for each
-    /// attempt that another one may follow, so a call that is never repeated copies nothing.
+    /// The request to send if this one fails, made before this one is sent; `None` when it must not be sent twice, and then nothing is
+    /// copied. Asked before each attempt.
     fn again(&self, request: &Req) -> Option<Req>;
 
     /// What to do with this result, when `again` could be sent. A result that this returns as [`Next::Return`] is the caller's.

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::CallFailure;
-use crate::Reason;
 
 /// What the end of one attempt says about the service that was called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -28,7 +27,7 @@ pub trait Judge<Res, E> {
 }
 
 /// The judge of those who know no protocol: an answer is a success, an error a failure, and a refusal of a layer of ours is
-/// ignored unless its reason is [`Reason::DeadlineExceeded`].
+/// [ignored](CallFailure::was_refused).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ErrorsFail;
 
@@ -81,9 +80,9 @@ where
 
 impl<Res, E: CallFailure> Judge<Res, E> for ErrorsFail {
     fn judge(&self, result: Result<&Res, &E>) -> Verdict {
-        match result.map_err(CallFailure::rejection) {
+        match result {
             Ok(_) => Verdict::Success,
-            Err(Some(rejection)) if rejection.reason != Reason::DeadlineExceeded => Verdict::Ignored,
+            Err(error) if error.was_refused() => Verdict::Ignored,
             Err(_) => Verdict::Failure,
         }
     }
