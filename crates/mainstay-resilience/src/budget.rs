@@ -23,12 +23,13 @@
 //! compare-and-swap and one addition, never below zero however many threads withdraw at once.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use garde::Validate;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
+
+use crate::rolling::Rolling;
 
 /// Settings of a [`Budget`].
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize, Validate)]
@@ -66,17 +67,11 @@ struct Shared {
     deposit: i64,
     // What may be spent without any deposit.
     reserve: i64,
-    slot_nanos: u64,
-    started: Instant,
-    // The sum of all slots.
-    balance: AtomicI64,
-    // Deposits minus withdrawals of the last ten slots of time; the current one is `epoch % SLOTS`.
-    slots: [AtomicI64; SLOTS],
-    epoch: AtomicU64,
-    is_advancing: AtomicBool,
+    // Deposits minus withdrawals.
+    account: Rolling<1>,
 }
 
-const SLOTS: usize = 10;
+const SLOTS: u32 = 10;
 
 /// One extra attempt, in the unit in which a call pays a millionth of one for each 0.0001 %.
 const COST: i64 = 1_000_000;
@@ -125,12 +120,7 @@ impl Budget {
             shared: Arc::new(Shared {
                 deposit,
                 reserve: i64::try_from(reserve).expect("100 000 a second for 60 s at most"),
-                slot_nanos: nanos.unsigned_abs().div_ceil(SLOTS as u64),
-                started: Instant::now(),
-                balance: AtomicI64::new(0),
-                slots: Default::default(),
-                epoch: AtomicU64::new(0),
-                is_advancing: AtomicBool::new(false),
+                account: Rolling::new(config.ttl, SLOTS),
             }),
         })
     }
@@ -138,13 +128,13 @@ impl Budget {
     /// A call is made: it pays its share.
     pub fn deposit(&self, now: Instant) {
         if self.shared.deposit > 0 {
-            self.shared.add(self.shared.deposit, now);
+            self.shared.account.add([self.shared.deposit], now);
         }
     }
 
     /// An extra attempt is about to be sent: `false` when it is not paid for, and must not be.
     pub fn withdraw(&self, now: Instant) -> bool {
-        self.shared.take(now)
+        self.shared.account.take(0, COST, -self.shared.reserve, now)
     }
 
     /// The same for an attempt that is sent later, or never.
@@ -154,8 +144,7 @@ impl Budget {
 
     /// How many extra attempts are paid for right now.
     pub fn balance(&self, now: Instant) -> u64 {
-        self.shared.advance(now);
-        let left = self.shared.balance.load(Ordering::Relaxed) + self.shared.reserve;
+        let left = self.shared.account.sums(now)[0] + self.shared.reserve;
         u64::try_from(left / COST).unwrap_or(0)
     }
 }
@@ -172,55 +161,8 @@ impl Reserved {
 impl Drop for Reserved {
     fn drop(&mut self) {
         if let Some(budget) = self.0.take() {
-            budget.shared.add(COST, Instant::now());
+            budget.shared.account.add([COST], Instant::now());
         }
-    }
-}
-
-// === impl Shared ===
-
-impl Shared {
-    fn add(&self, amount: i64, now: Instant) {
-        let slot = self.advance(now);
-        self.balance.fetch_add(amount, Ordering::Relaxed);
-        slot.fetch_add(amount, Ordering::Relaxed);
-    }
-
-    fn take(&self, now: Instant) -> bool {
-        let slot = self.advance(now);
-        let less = |balance: i64| (balance + self.reserve >= COST).then(|| balance - COST);
-        // The balance decides alone, in one step: no two withdrawals can spend one deposit.
-        if self.balance.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_err() {
-            return false;
-        }
-        slot.fetch_sub(COST, Ordering::Relaxed);
-        true
-    }
-
-    /// The slot of this instant, after what is older than ten slots was forgotten.
-    ///
-    /// Whoever finds the time to have moved on empties the slots that begin, and only then shows the new epoch; until then
-    /// the others go on in the old one, and nobody waits. Each change is made to the balance and to a slot alike, and a slot
-    /// gives back what it is emptied of, so the balance is the sum of the slots whenever nothing is under way.
-    fn advance(&self, now: Instant) -> &AtomicI64 {
-        let nanos = u64::try_from(now.saturating_duration_since(self.started).as_nanos()).unwrap_or(u64::MAX);
-        let target = nanos / self.slot_nanos;
-        let epoch = self.epoch.load(Ordering::Acquire);
-        if target > epoch && !self.is_advancing.swap(true, Ordering::Acquire) {
-            let epoch = self.epoch.load(Ordering::Relaxed);
-            for beginning in (epoch + 1..=target).take(SLOTS) {
-                let forgotten = self.slot(beginning).swap(0, Ordering::Relaxed);
-                self.balance.fetch_sub(forgotten, Ordering::Relaxed);
-            }
-            self.epoch.store(target.max(epoch), Ordering::Release);
-            self.is_advancing.store(false, Ordering::Release);
-        }
-        self.slot(self.epoch.load(Ordering::Acquire))
-    }
-
-    fn slot(&self, epoch: u64) -> &AtomicI64 {
-        let at = usize::try_from(epoch % SLOTS as u64).expect("fewer than ten");
-        &self.slots[at]
     }
 }
 

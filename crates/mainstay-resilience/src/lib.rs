@@ -27,3 +27,6 @@ pub mod timeout;
 pub mod typed;
 
 mod events;
+mod keyed;
+mod rolling;
+mod sync;

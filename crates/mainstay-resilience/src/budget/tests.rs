@@ -94,8 +94,12 @@ fn many_threads_never_spend_more_than_was_paid_in() {
     });
     let (calls, spent) = (calls.into_inner(), spent.into_inner());
     assert!(spent <= calls / 2, "{spent} of {calls}");
-    let slots: i64 = budget.shared.slots.iter().map(|slot| slot.load(Ordering::SeqCst)).sum();
-    assert_eq!(budget.shared.balance.load(Ordering::SeqCst), slots, "the balance is the sum of the slots");
+    let account = &budget.shared.account;
+    assert_eq!(
+        account.sums(account.started()),
+        account.sums_of_slots(),
+        "the balance is the sum of the slots"
+    );
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -121,9 +125,9 @@ proptest! {
         let budget = budget(percent, min, 10);
         let (mut millis, mut book) = (0_u64, Vec::new());
         for step in steps {
-            let now = budget.shared.started + Duration::from_millis(millis);
+            let now = budget.shared.account.started() + Duration::from_millis(millis);
             let slot = millis / 1_000;
-            book.retain(|(at, _): &(u64, i64)| at + SLOTS as u64 > slot);
+            book.retain(|(at, _): &(u64, i64)| at + u64::from(SLOTS) > slot);
             let left: i64 = book.iter().map(|(_, amount)| amount).sum::<i64>() + i64::from(min) * 10 * COST;
             match step {
                 Step::Wait(more) => millis += more,
