@@ -247,3 +247,6 @@ impl World for Outside {
         rand::rng().random()
     }
 }
+
+#[cfg(test)]
+mod tests;
