@@ -19,13 +19,15 @@
 //! # }).unwrap();
 //! ```
 //!
+//! How many calls a service takes has to be known for that; [`adaptive`](crate::adaptive) finds it out.
+//!
 //! Stands inside the retry, so that a call in its back-off takes no place, and outside what it protects. A call counts from its `call` until
 //! [`Settle`] says that it is over: at the answer, or with a protocol's, at the end of the answer's body. Nothing is reserved in
 //! `poll_ready`, for a call that may never come.
 //!
 //! Without a free place a call waits if the queue has room, for [`max_wait`](BulkheadConfig::max_wait) and never past the
 //! [deadline](mainstay_core::ambient::deadline) of the current call; places are handed on in the order of the queue, and nobody overtakes.
-//! While it waits, the inner service is not kept ready. Refuses with [`Reason::Overloaded`], in the call's future: at
+//! While it waits, the inner service is not kept ready. Refuses with [`Reason::Overloaded`](mainstay_core::Reason::Overloaded), in the call's future: at
 //! once when the queue is full, or when the wait ends. What was refused was never sent. When a place becomes free
 //! is not known, so there is no `retry_after`.
 //!
@@ -45,15 +47,14 @@ use std::time::Duration;
 
 use garde::Validate;
 use mainstay_core::call::{AtAnswer, CallFailure, Done, ErrorsFail, Settle, Verdict};
-use mainstay_core::{Reason, Rejection, take_ready};
+use mainstay_core::take_ready;
 use pin_project_lite::pin_project;
 use serde::{Deserialize, Serialize};
-use tokio::time::Instant;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use self::passage::{Passage, call_in_turn};
-use self::places::{Entry, HasPlaces, MOST, Permit, Places, Waiter, wait_ends};
+use self::passage::{Passage, Wait, call_in_turn, no_place, turn};
+use self::places::{Entry, HasPlaces, MOST, Permit, Places};
 use crate::events::Listener;
 
 /// Settings of [`BulkheadLayer`].
@@ -208,37 +209,6 @@ impl<S, A: Clone> Layer<S> for BulkheadLayer<A> {
     }
 }
 
-/// Waits for a place, until the wait ends.
-fn turn(
-    waiter: Waiter<Shared>,
-    max_wait: Option<Duration>,
-    listener: Listener<BulkheadEvent>,
-) -> impl Future<Output = Result<Permit<Shared>, Rejection>> + Send {
-    let began = Instant::now();
-    let ends = wait_ends(max_wait, began);
-    listener.tell(|| BulkheadEvent::Queued);
-    async move {
-        let turn = waiter.turn(ends).await;
-        let waited = began.elapsed();
-        listener.tell(|| match turn {
-            Some(_) => BulkheadEvent::Dequeued { waited },
-            None => BulkheadEvent::Refused { waited },
-        });
-        turn.ok_or_else(waited_in_vain)
-    }
-}
-
-pub(crate) fn no_place() -> Rejection {
-    Rejection::new(Reason::Overloaded, "the service works on as many calls as it takes at once")
-}
-
-pub(crate) fn waited_in_vain() -> Rejection {
-    Rejection::new(
-        Reason::Overloaded,
-        "the service took no further call in the time that this one could wait",
-    )
-}
-
 // === impl Bulkhead ===
 
 impl<S, A, Req> Service<Req> for Bulkhead<S, A>
@@ -270,7 +240,7 @@ where
             }
             Entry::Full => {
                 drop(take_ready(&mut self.inner));
-                self.layer.listener.tell(|| BulkheadEvent::Refused { waited: Duration::ZERO });
+                self.layer.listener.tell(|| Wait::Refused { waited: Duration::ZERO }.into());
                 Passage::refused(no_place())
             }
         };
@@ -292,6 +262,18 @@ where
         let this = self.project();
         let (result, held) = ready!(this.passage.poll_result(cx))?;
         Poll::Ready(this.settle.settle(result, held))
+    }
+}
+
+// === impl BulkheadEvent ===
+
+impl From<Wait> for BulkheadEvent {
+    fn from(wait: Wait) -> Self {
+        match wait {
+            Wait::Queued => Self::Queued,
+            Wait::Dequeued { waited } => Self::Dequeued { waited },
+            Wait::Refused { waited } => Self::Refused { waited },
+        }
     }
 }
 

@@ -4,10 +4,16 @@ use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
-use mainstay_core::{Rejection, call::CallFailure};
+use mainstay_core::call::CallFailure;
+use mainstay_core::{Reason, Rejection};
 use pin_project_lite::pin_project;
+use tokio::time::Instant;
 use tower_service::Service;
+
+use super::places::{HasPlaces, Permit, Waiter, wait_ends};
+use crate::events::Listener;
 
 pin_project! {
     /// A call that waits for its turn, runs, or is refused. `H` is what is held while it runs.
@@ -24,6 +30,45 @@ pub(crate) type Turn<F, H, E> = Pin<Box<dyn Future<Output = Result<(F, H), E>> +
 
 /// The result of a call that reached its service, and what was held for it.
 pub(crate) type Ran<Res, E, H> = (Result<Res, E>, H);
+
+/// What becomes of a call that finds no place.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Wait {
+    Queued,
+    Dequeued { waited: Duration },
+    Refused { waited: Duration },
+}
+
+/// Waits for a place, until the wait ends, and tells of it.
+pub(crate) fn turn<T: HasPlaces, E: From<Wait>>(
+    waiter: Waiter<T>,
+    max_wait: Option<Duration>,
+    listener: Listener<E>,
+) -> impl Future<Output = Result<Permit<T>, Rejection>> {
+    let began = Instant::now();
+    let ends = wait_ends(max_wait, began);
+    listener.tell(|| Wait::Queued.into());
+    async move {
+        let turn = waiter.turn(ends).await;
+        let waited = began.elapsed();
+        listener.tell(|| match turn {
+            Some(_) => Wait::Dequeued { waited }.into(),
+            None => Wait::Refused { waited }.into(),
+        });
+        turn.ok_or_else(waited_in_vain)
+    }
+}
+
+pub(crate) fn no_place() -> Rejection {
+    Rejection::new(Reason::Overloaded, "the service works on as many calls as it takes at once")
+}
+
+fn waited_in_vain() -> Rejection {
+    Rejection::new(
+        Reason::Overloaded,
+        "the service took no further call in the time that this one could wait",
+    )
+}
 
 /// Calls the service when its turn has come and it is ready then. It was not kept ready meanwhile: others could use what it would hold.
 ///
