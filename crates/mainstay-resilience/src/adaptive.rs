@@ -37,8 +37,11 @@
 //! The algorithms, their formulas and their defaults are those of Netflix's
 //! [concurrency-limits](https://github.com/Netflix/concurrency-limits), except that a drop is never measured as an answer:
 //! a quick refusal must not make the service seem quick. With the defaults [`Aimd`](Algorithm::Aimd) and
-//! [`Gradient2`](Algorithm::Gradient2) never go below 20. A `Gradient2` that is always full and never drops a call takes the service's slowness for its
-//! nature in the end, and grows; give calls a deadline.
+//! [`Gradient2`](Algorithm::Gradient2) never go below 20.
+//!
+//! **Give calls a deadline.** Where a service is always full and no call is ever dropped, slowness that lasts is taken for the service's nature: by
+//! `Gradient2`, whose long average follows it, and by [`Vegas`](Algorithm::Vegas), which measures its baseline anew under whatever
+//! load there is. Callers that give up are what brings the limit back.
 //!
 //! Stands inside the retry and outside what it protects. Refuses with [`Reason::Overloaded`], in the call's future, what was never sent. Dropping the
 //! future gives its place to the next. Two readings of the clock a call and one short lock at its end, for the algorithm's

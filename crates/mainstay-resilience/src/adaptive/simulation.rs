@@ -126,6 +126,17 @@ fn the_limit_falls_when_answers_take_longer() {
     }
 }
 
+/// What the documentation warns of: every limit needs callers that give up.
+#[test]
+fn without_any_drop_slowness_that_lasts_is_taken_for_the_services_nature() {
+    let [_, vegas, gradient2] = algorithms();
+    for algorithm in [vegas, gradient2] {
+        let patient = Server { patience: 1000 * WORK, ..server(50, 0.01) };
+        let limits = run(&mut Running::new(&algorithm, 0.5), &patient, 10_000, 40_000);
+        assert!(rest(&limits) > 200.0, "{}: {algorithm:?}", rest(&limits));
+    }
+}
+
 #[test]
 fn the_limit_does_not_grow_while_less_than_half_of_it_is_used() {
     for algorithm in algorithms() {

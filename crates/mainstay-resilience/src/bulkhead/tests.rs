@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU32;
 use std::pin::pin;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -320,6 +321,30 @@ async fn a_call_that_finds_a_place_allocates_nothing_and_one_that_waits_one_box(
     let (answer, allocations) = count_allocations_of(call).await;
     assert_eq!((answer, allocations.count, allocations.kept), (Ok(1), 1, 0));
     free_up.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn on_several_threads_the_service_never_has_more_calls_than_the_limit() {
+    let running = Arc::new(AtomicU32::new(0));
+    let service = service_fn({
+        let running = Arc::clone(&running);
+        move |request: u32| {
+            let running = Arc::clone(&running);
+            async move {
+                assert!(running.fetch_add(1, Ordering::SeqCst) < 3);
+                yield_now().await;
+                running.fetch_sub(1, Ordering::SeqCst);
+                Ok::<_, Failure>(request)
+            }
+        }
+    });
+    let layer = bulkhead(3, 1000, None);
+    let tasks: Vec<_> =
+        (0..1000).map(|call| tokio::spawn(layer.layer(service.clone()).oneshot(call))).collect();
+    for (request, task) in (0..).zip(tasks) {
+        assert_eq!(task.await.unwrap(), Ok(request));
+    }
+    assert_eq!((layer.handle().in_flight(), layer.handle().waiting()), (0, 0));
 }
 
 #[test]

@@ -37,6 +37,19 @@ fn the_highest_numbers_fit_beside_each_other() {
     assert_eq!(Places::new(0, 0).count().limit, 1);
 }
 
+#[test]
+fn a_place_that_a_higher_limit_frees_is_for_those_that_wait_also_before_it_is_handed_over() {
+    let shared = places(1, 2);
+    let Entry::Free(_first) = Entry::of(&shared) else { panic!("it is free") };
+    let Entry::Queued(waiter) = Entry::of(&shared) else { panic!("it is taken") };
+    let mut waiting: Waiting = Box::pin(waiter.turn(None));
+    assert!(poll(&mut waiting).is_pending());
+    shared.0.set_limit(2);
+    let Entry::Queued(_newcomer) = Entry::of(&shared) else { panic!("it overtook") };
+    shared.0.serve();
+    assert!(poll(&mut waiting).is_ready());
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Arrive,
@@ -229,4 +242,33 @@ async fn on_several_threads_a_limit_that_moves_loses_no_place_and_leaves_nobody_
     let limit = shared.0.count().limit;
     assert_eq!(shared.0.count(), Count { limit, in_flight: 0, waiting: 0 });
     assert_eq!(shared.0.queue.available_permits(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn on_several_threads_calls_that_are_aborted_at_any_moment_leave_nothing_behind() {
+    let shared = places(2, 1000);
+    for _ in 0..200 {
+        let tasks: Vec<_> = (0..12)
+            .map(|_| {
+                let shared = Arc::clone(&shared);
+                tokio::spawn(async move {
+                    let permit = match Entry::of(&shared) {
+                        Entry::Free(permit) => Some(permit),
+                        Entry::Queued(waiter) => waiter.turn(None).await,
+                        Entry::Full => panic!("the queue has room"),
+                    };
+                    tokio::task::yield_now().await;
+                    drop(permit);
+                })
+            })
+            .collect();
+        for task in tasks.iter().step_by(2) {
+            task.abort();
+        }
+        for (number, task) in tasks.into_iter().enumerate() {
+            assert!(task.await.is_ok() || number % 2 == 0, "a call that nobody aborted had its turn");
+        }
+        assert_eq!(shared.0.count(), Count { limit: 2, in_flight: 0, waiting: 0 });
+        assert_eq!(shared.0.queue.available_permits(), 0);
+    }
 }
