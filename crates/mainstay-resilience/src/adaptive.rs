@@ -19,7 +19,8 @@
 //! # }).unwrap();
 //! ```
 //!
-//! It is a [bulkhead](crate::bulkhead) whose limit moves, and queues, refuses and counts like one. What moves the limit, at the end of each call:
+//! It is a [bulkhead](crate::bulkhead) whose limit moves, and queues, refuses and counts like one. What moves the limit,
+//! at the end of each call:
 //!
 //! | the call | says to the algorithm |
 //! |---|---|
@@ -31,21 +32,21 @@
 //! | failed otherwise | what [`failures`](AdaptiveLimitConfig::failures) says; nothing by default |
 //! | is of no [account](Verdict::Ignored) | nothing |
 //!
-//! The verdict is that of [`Settle`]: [`ErrorsFail`] sees no overload in an answer, a protocol's judge does. The place of a call is held until
-//! `Settle` says that it is over; its time is counted to the answer.
+//! The verdict is that of [`Settle`]: [`ErrorsFail`] sees no overload in an answer, a protocol's judge does. The place of
+//! a call is held until `Settle` says that it is over; its time is counted to the answer.
 //!
 //! The algorithms, their formulas and their defaults are those of Netflix's
 //! [concurrency-limits](https://github.com/Netflix/concurrency-limits), except that a drop is never measured as an answer:
 //! a quick refusal must not make the service seem quick. With the defaults [`Aimd`](Algorithm::Aimd) and
 //! [`Gradient2`](Algorithm::Gradient2) never go below 20.
 //!
-//! **Give calls a deadline.** Where a service is always full and no call is ever dropped, slowness that lasts is taken for the service's nature: by
-//! `Gradient2`, whose long average follows it, and by [`Vegas`](Algorithm::Vegas), which measures its baseline anew under whatever
-//! load there is. Callers that give up are what brings the limit back.
+//! **Give calls a deadline.** Where a service is always full and no call is ever dropped, slowness that lasts is taken
+//! for the service's nature: by `Gradient2`, whose long average follows it, and by [`Vegas`](Algorithm::Vegas), which
+//! measures its baseline anew under whatever load there is. Callers that give up are what brings the limit back.
 //!
-//! Stands inside the retry and outside what it protects. Refuses with [`Reason::Overloaded`], in the call's future, what was never sent. Dropping the
-//! future gives its place to the next. Two readings of the clock a call and one short lock at its end, for the algorithm's
-//! few numbers; nothing is allocated, but one box for a call that waits.
+//! Stands inside the retry and outside what it protects. Refuses with [`Reason::Overloaded`], in the call's future, what
+//! was never sent. Dropping the future gives its place to the next. Two readings of the clock a call and one short lock
+//! at its end, for the algorithm's few numbers; nothing is allocated, but one box for a call that waits.
 
 mod aimd;
 mod algorithm;

@@ -21,20 +21,21 @@
 //!
 //! How many calls a service takes has to be known for that; [`adaptive`](crate::adaptive) finds it out.
 //!
-//! Stands inside the retry, so that a call in its back-off takes no place, and outside what it protects. A call counts from its `call` until
-//! [`Settle`] says that it is over: at the answer, or with a protocol's, at the end of the answer's body. Nothing is reserved in
-//! `poll_ready`, for a call that may never come.
+//! Stands inside the retry, so that a call in its back-off takes no place, and outside what it protects. A call counts
+//! from its `call` until [`Settle`] says that it is over: at the answer, or with a protocol's, at the end of the answer's
+//! body. Nothing is reserved in `poll_ready`, for a call that may never come.
 //!
 //! Without a free place a call waits if the queue has room, for [`max_wait`](BulkheadConfig::max_wait) and never past the
-//! [deadline](mainstay_core::ambient::deadline) of the current call; places are handed on in the order of the queue, and nobody overtakes.
-//! While it waits, the inner service is not kept ready. Refuses with [`Reason::Overloaded`](mainstay_core::Reason::Overloaded), in the call's future: at
-//! once when the queue is full, or when the wait ends. What was refused was never sent. When a place becomes free
-//! is not known, so there is no `retry_after`.
+//! [deadline](mainstay_core::ambient::deadline) of the current call; places are handed on in the order of the queue, and
+//! nobody overtakes. While it waits, the inner service is not kept ready. Refuses with
+//! [`Reason::Overloaded`](mainstay_core::Reason::Overloaded), in the call's future: at once when the queue is full, or
+//! when the wait ends. What was refused was never sent. When a place becomes free is not known, so there is no
+//! `retry_after`.
 //!
 //! Dropping the future, queued or running, gives its place to the next.
 //!
-//! The count is one atomic number: a call that finds a place, with or without a queue behind it, takes no lock and allocates nothing. A call
-//! that waits allocates one box and clones the service.
+//! The count is one atomic number: a call that finds a place, with or without a queue behind it, takes no lock and
+//! allocates nothing. A call that waits allocates one box and clones the service.
 
 pub(crate) mod passage;
 pub(crate) mod places;
@@ -307,7 +308,8 @@ impl BulkheadHandle {
         self.shared.places.count().limit
     }
 
-    /// Changes the most calls at once, up to 2 097 151. A higher limit serves those that wait at once; a lower one takes effect as running calls end.
+    /// Changes the most calls at once, up to 2 097 151. A higher limit serves those that wait at once; a lower one takes
+    /// effect as running calls end.
     pub fn set_limit(&self, limit: NonZeroU32) {
         self.shared.places.set_limit(limit.get());
         self.shared.places.serve();

@@ -23,29 +23,31 @@
 //! ```
 //!
 //! A client that keeps to the rate that its service allows is not told so by 429. The calls are counted in a bucket of
-//! [`burst`](RateLimitConfig::burst) calls, which refills evenly (the generic cell rate algorithm, through [`governor`]): the whole bucket may be
-//! used at once, and then comes back call by call. [`keyed`](RateLimitLayer::keyed) has a bucket for each key, such as the host or
-//! the tenant.
+//! [`burst`](RateLimitConfig::burst) calls, which refills evenly (the generic cell rate algorithm, through [`governor`]):
+//! the whole bucket may be used at once, and then comes back call by call. [`keyed`](RateLimitLayer::keyed) has a bucket
+//! for each key, such as the host or the tenant.
 //!
-//! A call that finds the bucket empty is refused, or waits if its time comes within [`max_wait`](RateLimitConfig::max_wait) and before the
-//! [deadline](mainstay_core::ambient::deadline) of the current call. Each call that waits has a time of its own, which is taken from the bucket
-//! ahead: they go one by one in the order in which they came, and do not wake up together to race for one call. Timers are
-//! exact to the millisecond, so with more than a thousand calls a second some go together. While it waits, the inner service
-//! is not kept ready.
+//! A call that finds the bucket empty is refused, or waits if its time comes within
+//! [`max_wait`](RateLimitConfig::max_wait) and before the [deadline](mainstay_core::ambient::deadline) of the current
+//! call. Each call that waits has a time of its own, which is taken from the bucket ahead: they go one by one in the
+//! order in which they came, and do not wake up together to race for one call. Timers are exact to the millisecond, so
+//! with more than a thousand calls a second some go together. While it waits, the inner service is not kept ready.
 //!
-//! Stands inside the retry: each attempt is a call. Refuses with [`Reason::RateLimited`], in the call's future, what was never sent;
-//! `retry_after` is the exact time until there is a call, never zero, which edges round up to whole seconds. Dropping
-//! the future drops the inner one; what the call took from the bucket is not given back, also when it still waited for its time.
+//! Stands inside the retry: each attempt is a call. Refuses with [`Reason::RateLimited`], in the call's future, what was
+//! never sent; `retry_after` is the exact time until there is a call, never zero, which edges round up to whole seconds.
+//! Dropping the future drops the inner one; what the call took from the bucket is not given back, also when it still
+//! waited for its time.
 //!
-//! One clock reading and one compare-and-swap a call, with keys one short lock and what making the key takes; nothing is allocated, but one box
-//! for a call that waits, and what remembers a new key.
+//! One clock reading and one compare-and-swap a call, with keys one short lock and what making the key takes; nothing is
+//! allocated, but one box for a call that waits, and what remembers a new key.
 
 mod bucket;
+mod config;
 mod keyed;
 
 use std::fmt;
 use std::hash::Hash;
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::NonZeroUsize;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -57,39 +59,16 @@ use governor::Quota;
 use mainstay_core::call::CallFailure;
 use mainstay_core::{Reason, Rejection, ambient, take_ready};
 use pin_project_lite::pin_project;
-use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep_until};
 use tower_layer::Layer;
 use tower_service::Service;
 
 pub use self::bucket::{Buckets, OneBucket};
+pub use self::config::RateLimitConfig;
 pub use self::keyed::BucketPerKey;
 
 use crate::bulkhead::passage::{Passage, call_in_turn};
 use crate::events::Listener;
-
-/// Settings of [`RateLimitLayer`].
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize, Validate)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(default, deny_unknown_fields)]
-pub struct RateLimitConfig {
-    /// How many calls may be sent in each window, 1 or more; 100 by default.
-    #[garde(skip)]
-    pub quota: NonZeroU32,
-    /// The window: longer than zero, up to a year; 1 s by default.
-    #[serde(with = "humantime_serde")]
-    #[cfg_attr(feature = "schema", schemars(with = "String"))]
-    #[garde(custom(is_window))]
-    pub window: Duration,
-    /// How many calls may be sent at once when none was for a while, 1 or more. None by default: the quota.
-    #[garde(custom(comes_back(self)))]
-    pub burst: Option<NonZeroU32>,
-    /// The longest that a call waits for its time. Zero by default: it is refused instead.
-    #[serde(with = "humantime_serde")]
-    #[cfg_attr(feature = "schema", schemars(with = "String"))]
-    #[garde(skip)]
-    pub max_wait: Duration,
-}
 
 /// Limits how often a service is called. See the [module](self).
 pub struct RateLimitLayer<B = OneBucket> {
@@ -145,51 +124,6 @@ pin_project! {
     }
 }
 
-/// About a hundred years, which governor's nanoseconds hold several times.
-const LONGEST: u128 = 100 * 365 * 24 * 60 * 60 * 1_000_000_000;
-
-// === impl RateLimitConfig ===
-
-impl Default for RateLimitConfig {
-    fn default() -> Self {
-        const HUNDRED: NonZeroU32 = NonZeroU32::new(100).expect("100 is not 0");
-        Self { quota: HUNDRED, window: Duration::from_secs(1), burst: None, max_wait: Duration::ZERO }
-    }
-}
-
-impl RateLimitConfig {
-    /// How long one call takes to come back, in nanoseconds; rounded up, so that no window has more than its quota.
-    const fn interval(&self) -> u128 {
-        self.window.as_nanos().div_ceil(self.quota.get() as u128)
-    }
-
-    fn quota(&self) -> Quota {
-        let interval = u64::try_from(self.interval()).map_or(Duration::MAX, Duration::from_nanos);
-        Quota::with_period(interval)
-            .expect("validated: a window is longer than zero")
-            .allow_burst(self.burst.unwrap_or(self.quota))
-    }
-}
-
-fn is_window(window: &Duration, (): &()) -> garde::Result {
-    const YEAR: Duration = Duration::from_secs(366 * 24 * 60 * 60);
-    if Duration::ZERO < *window && *window <= YEAR {
-        Ok(())
-    } else {
-        Err(garde::Error::new("expected a window longer than zero, up to 366days"))
-    }
-}
-
-fn comes_back(config: &RateLimitConfig) -> impl FnOnce(&Option<NonZeroU32>, &()) -> garde::Result {
-    let interval = config.interval();
-    move |burst, ()| match burst {
-        Some(burst) if interval * u128::from(burst.get()) > LONGEST => Err(garde::Error::new(format!(
-            "{burst} calls take more than 100 years to come back at this quota"
-        ))),
-        _ => Ok(()),
-    }
-}
-
 // === impl RateLimitLayer ===
 
 impl RateLimitLayer {
@@ -215,10 +149,20 @@ impl RateLimitLayer {
 
     /// Counts the calls of each key by themselves, and remembers at most so many keys.
     ///
-    /// Where one more would be too many, an eighth of them is forgotten: those first whose buckets are full again, which loses nothing, then those
-    /// that would be soonest. **Forgetting never grants**: a key that is not known begins with what the emptiest forgotten bucket had
-    /// left. So however many keys there are, none is called more often than the quota allows; with too small a table, new
-    /// ones are called less often. A key that is remembered costs its own size and some 20 bytes.
+    /// Where one more would be too many, an eighth of them is forgotten: those first whose buckets are full again, which
+    /// loses nothing, then those that would be soonest. **Forgetting never grants**: a key that is not known begins with
+    /// what the emptiest forgotten bucket had left. So however many keys there are, none is called more often than the
+    /// quota allows; with too small a table, new ones are called less often. A key that is remembered costs its own size
+    /// and some 20 bytes.
+    ///
+    /// ```
+    /// # use std::num::NonZeroUsize;
+    /// # use mainstay_resilience::rate_limit::RateLimitLayer;
+    /// # struct Call { host: String }
+    /// # let thousand = NonZeroUsize::new(1000).expect("1000 is not 0");
+    /// let layer = RateLimitLayer::default().keyed(thousand, |call: &Call| call.host.clone());
+    /// assert_eq!(layer.handle().keys(), 0);
+    /// ```
     ///
     /// The buckets begin anew: take a [`handle`](Self::handle) after this.
     pub fn keyed<Req, K, F>(self, most_keys: NonZeroUsize, key: F) -> RateLimitLayer<BucketPerKey<K, F>>

@@ -24,8 +24,8 @@ pub struct AdaptiveLimitConfig {
     #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     #[garde(skip)]
     pub max_wait: Option<Duration>,
-    /// A caller that leaves after so long has not left of its own accord: its call counts as a drop. None by default: only one that leaves
-    /// past its deadline does.
+    /// A caller that leaves after so long has not left of its own accord: its call counts as a drop. None by default:
+    /// only one that leaves past its deadline does.
     #[serde(with = "humantime_serde")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     #[garde(skip)]
@@ -40,7 +40,8 @@ pub struct AdaptiveLimitConfig {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Algorithm {
-    /// One more while the limit is in use, a part less with each drop. Needs drops to find the end: calls that are refused or time out.
+    /// One more while the limit is in use, a part less with each drop. Needs drops to find the end: calls that are
+    /// refused or time out.
     Aimd(#[garde(dive)] AimdConfig),
     /// Keeps a few calls waiting in the service, which it finds out from the shortest time of an answer. Quick, and fits a service
     /// whose calls are alike.

@@ -23,7 +23,8 @@ pub(super) struct Shared {
     timeout: Option<Duration>,
 }
 
-/// The place of a running call; when the call is over, or this is dropped, the algorithm learns from it and the place is given back.
+/// The place of a running call; when the call is over, or this is dropped, the algorithm learns from it and the place is
+/// given back.
 #[derive(Debug)]
 pub struct AdaptivePermit {
     place: Permit<Shared>,

@@ -9,8 +9,8 @@ const WARM_UP: u32 = 10;
 /// The steepest that the limit may fall, per sample and before smoothing.
 const STEEPEST: f64 = 0.5;
 
-/// `Gradient2Limit` of Netflix's concurrency-limits, but for drops, which that one does not see: they are the steepest gradient, without
-/// room for a queue, and their time is not measured.
+/// `Gradient2Limit` of Netflix's concurrency-limits, but for drops, which that one does not see: they are the steepest
+/// gradient, without room for a queue, and their time is not measured.
 #[derive(Debug)]
 pub(super) struct Gradient2 {
     config: Gradient2Config,

@@ -70,7 +70,8 @@ fn waited_in_vain() -> Rejection {
     )
 }
 
-/// Calls the service when its turn has come and it is ready then. It was not kept ready meanwhile: others could use what it would hold.
+/// Calls the service when its turn has come and it is ready then. It was not kept ready meanwhile: others could use what
+/// it would hold.
 ///
 /// Dropped at any of its awaits it drops what `turn` gave.
 pub(crate) async fn call_in_turn<S, Req, P, H>(

@@ -1,11 +1,12 @@
 //! So many places and a bounded queue for them: the limit, what is in flight and who waits are one atomic number.
 //!
-//! While nobody waits, entering and leaving are one compare-and-swap each. A place that is given back while somebody waits is handed
-//! to the first in the queue without ever being free, so nobody overtakes. Handing over and leaving the queue are
-//! done under a lock, of which calls that find a place know nothing.
+//! While nobody waits, entering and leaving are one compare-and-swap each. A place that is given back while somebody
+//! waits is handed to the first in the queue without ever being free, so nobody overtakes. Handing over and leaving the
+//! queue are done under a lock, of which calls that find a place know nothing.
 //!
-//! The queue itself is a [`Semaphore`] that begins without permits: each permit is one place handed over. It is asked only after the
-//! number has decided that a call waits, so tokio's budget for cooperative tasks makes nobody wait who need not.
+//! The queue itself is a [`Semaphore`] that begins without permits: each permit is one place handed over. It is asked
+//! only after the number has decided that a call waits, so tokio's budget for cooperative tasks makes nobody wait who
+//! need not.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -163,10 +164,11 @@ impl Places {
         }
     }
 
-    /// A call leaves the queue; its hold on the semaphore is gone already, and a place that it was handed and did not take is the next one's.
+    /// A call leaves the queue; its hold on the semaphore is gone already, and a place that it was handed and did not
+    /// take is the next one's.
     ///
-    /// Under the lock, every call in the queue is either counted as waiting or has a permit in the semaphore. So whoever leaves takes one or
-    /// the other with it, and it does not matter whose.
+    /// Under the lock, every call in the queue is either counted as waiting or has a permit in the semaphore. So whoever
+    /// leaves takes one or the other with it, and it does not matter whose.
     fn leave_queue(&self) {
         let handing_over = self.lock();
         if let Ok(permit) = self.queue.try_acquire() {

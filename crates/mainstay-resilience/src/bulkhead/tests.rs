@@ -305,7 +305,7 @@ async fn events_tell_of_every_call_that_did_not_find_a_place() {
 }
 
 #[tokio::test]
-async fn a_call_that_finds_a_place_allocates_nothing_and_one_that_waits_one_box() {
+async fn a_call_that_finds_a_place_or_is_refused_allocates_nothing_and_one_that_waits_one_box() {
     let answers = service_fn(|request: u32| std::future::ready(Ok::<_, Failure>(request)));
     for max_waiting in [0, 1] {
         let mut service = bulkhead(1, max_waiting, None).layer(answers);
@@ -316,6 +316,13 @@ async fn a_call_that_finds_a_place_allocates_nothing_and_one_that_waits_one_box(
     let layer = bulkhead(1, 1, None);
     let super::Entry::Free(place) = super::Entry::of(&layer.shared) else { panic!("it is free") };
     let mut service = layer.layer(answers);
+    let mut full = layer.layer(answers);
+    let waits = full.ready().await.unwrap().call(1);
+    let call = async { full.ready().await.unwrap().call(2).await.is_err() };
+    let (is_refused, allocations) = count_allocations_of(call).await;
+    assert_eq!((is_refused, allocations.count), (true, 0));
+    drop(waits);
+
     let free_up = tokio::spawn(async move { drop(place) });
     let call = async { service.ready().await.unwrap().call(1).await };
     let (answer, allocations) = count_allocations_of(call).await;

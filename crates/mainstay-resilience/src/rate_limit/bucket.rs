@@ -16,8 +16,8 @@ use tokio::time::Instant;
 pub trait Buckets<Req> {
     /// Takes one call from the request's bucket, now or ahead, but not further than `at_most`.
     ///
-    /// `Ok` says how long the call has to wait for its time, which is its own. `Err` says how long until a call could be sent; it is longer
-    /// than `at_most`, and nothing was taken.
+    /// `Ok` says how long the call has to wait for its time, which is its own. `Err` says how long until a call could be
+    /// sent; it is longer than `at_most`, and nothing was taken.
     ///
     /// # Errors
     ///
@@ -39,8 +39,9 @@ where
 
 /// A call of this key, to be sent so many nanoseconds from now.
 ///
-/// The rule is the same at all times: whoever asks for a call an hour ahead asks for one now of a bucket that is full an hour sooner.
-/// So a store shows the algorithm what it has, moved by `ahead`, and moves back what the algorithm makes of it.
+/// The rule is the same at all times: whoever asks for a call an hour ahead asks for one now of a bucket that is full an
+/// hour sooner. So a store shows the algorithm what it has, moved by `ahead`, and moves back what the algorithm makes of
+/// it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Ask<K> {
     pub(super) key: K,

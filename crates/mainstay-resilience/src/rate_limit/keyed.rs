@@ -32,8 +32,8 @@ struct Table<K> {
 
 /// When each key's bucket will be full again.
 ///
-/// Forgetting never grants: a key that is not known has a bucket like the fullest that was forgotten would have left it. That is a full one,
-/// as long as only those are forgotten that are full again, which go first.
+/// Forgetting never grants: a key that is not known has a bucket like the fullest that was forgotten would have left it.
+/// That is a full one, as long as only those are forgotten that are full again, which go first.
 struct Remembered<K> {
     full_at: HashMap<K, Nanos>,
     forgotten: Nanos,
