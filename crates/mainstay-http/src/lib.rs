@@ -53,6 +53,7 @@ pub mod form;
 pub mod grpc_timeout;
 pub mod idempotency;
 pub mod load_shed;
+pub mod outbound;
 pub mod panic_guard;
 pub mod problem;
 pub mod propagate;
