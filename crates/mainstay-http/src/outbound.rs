@@ -35,9 +35,13 @@
 //! ```
 
 mod grpc;
+mod judge;
+mod peek;
 mod replay;
 pub mod retry_after;
 mod said;
 
 pub use grpc::GrpcCode;
+pub use judge::{HttpJudge, JudgeConfig};
+pub use peek::{Peek, PeekBody, PeekFuture, PeekLayer, PeekedTrailers};
 pub use replay::{Replay, ReplayBody, ReplayConfig, ReplayError, ReplayLayer};
