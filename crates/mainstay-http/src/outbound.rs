@@ -40,8 +40,10 @@ mod peek;
 mod replay;
 pub mod retry_after;
 mod said;
+mod settle;
 
 pub use grpc::GrpcCode;
 pub use judge::{HttpJudge, JudgeConfig};
 pub use peek::{Peek, PeekBody, PeekFuture, PeekLayer, PeekedTrailers};
 pub use replay::{Replay, ReplayBody, ReplayConfig, ReplayError, ReplayLayer};
+pub use settle::{BodyEnd, SettledBody};

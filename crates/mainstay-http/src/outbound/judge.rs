@@ -154,6 +154,12 @@ impl<B, E: CallFailure> Judge<Response<B>, E> for HttpJudge {
 
 // === impl GrpcJudge ===
 
+impl Default for GrpcJudge {
+    fn default() -> Self {
+        HttpJudge::default().grpc
+    }
+}
+
 impl GrpcJudge {
     /// `None` of an answer that says no status, or none yet.
     fn judge_answer<B>(self, answer: &Response<B>) -> Option<Verdict> {
