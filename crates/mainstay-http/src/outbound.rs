@@ -37,6 +37,7 @@
 mod grpc;
 mod judge;
 mod peek;
+mod repeat;
 mod replay;
 pub mod retry_after;
 mod said;
@@ -45,5 +46,8 @@ mod settle;
 pub use grpc::GrpcCode;
 pub use judge::{HttpJudge, JudgeConfig};
 pub use peek::{Peek, PeekBody, PeekFuture, PeekLayer, PeekedTrailers};
+pub use repeat::{
+    Attempts, HttpRepeat, Idempotent, InboundRepetition, Reached, RepeatConfig, inbound_repetition,
+};
 pub use replay::{Replay, ReplayBody, ReplayConfig, ReplayError, ReplayLayer};
 pub use settle::{BodyEnd, SettledBody};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use crate::headers::{GRPC_RETRY_PUSHBACK_MS, GRPC_STATUS};
@@ -105,6 +105,21 @@ impl GrpcCode {
     /// The number on the wire, 1 to 16.
     pub const fn number(self) -> u8 {
         self as u8
+    }
+
+    /// The code that stands for an answer which is none of gRPC's ("HTTP to gRPC Status Code Mapping").
+    pub(super) const fn of_http(status: StatusCode) -> Self {
+        match status {
+            StatusCode::BAD_REQUEST => Self::Internal,
+            StatusCode::UNAUTHORIZED => Self::Unauthenticated,
+            StatusCode::FORBIDDEN => Self::PermissionDenied,
+            StatusCode::NOT_FOUND => Self::Unimplemented,
+            StatusCode::TOO_MANY_REQUESTS
+            | StatusCode::BAD_GATEWAY
+            | StatusCode::SERVICE_UNAVAILABLE
+            | StatusCode::GATEWAY_TIMEOUT => Self::Unavailable,
+            _ => Self::Unknown,
+        }
     }
 
     fn numbered(number: u8) -> Option<Self> {

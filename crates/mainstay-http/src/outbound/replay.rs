@@ -21,7 +21,8 @@
 //! Attempts may overlap: a connection may still hold the body of an attempt that was answered early, a hedge sends two at
 //! once. The newest attempt that has begun reads the source, and the older ones are given what it has kept; if it is dropped,
 //! the next older one reads on. So two attempts go at the pace of the newer one while the source has not ended; once it has,
-//! each goes at its own. Where both would read beyond the bound, the older one fails.
+//! each goes at its own. Where both would read beyond the bound, the older one fails; a newer one that has not begun yet
+//! [claims](ReplayBody::claim) the same right.
 //!
 //! What it costs: a body that is empty, or in memory as a whole (one frame of exactly the size that it said), is known
 //! as such at once, and sending it again clones a [`Bytes`]: no lock, no allocation. A body that is known to be larger
@@ -223,12 +224,12 @@ impl<B: Body<Data = Bytes> + Unpin> ReplayBody<B> {
         }
     }
 
-    /// Makes this the attempt that reads the source from now on, as its first poll would, and says whether it
-    /// [can be repeated](Self::can_repeat). Then the attempt before, of which a connection may hold the body for a while, cannot
-    /// read beyond what is kept any more.
-    pub fn take_over(&self) -> bool {
+    /// Sees to it that this body, which is about to be sent, stays whole, and says whether it
+    /// [can be repeated](Self::can_repeat). An attempt before it, of which a connection may hold the body for a while, goes on
+    /// reading what can be kept; where it would read more, it fails instead. Ends when this is dropped.
+    pub fn claim(&self) -> bool {
         match &self.kind {
-            Kind::Kept(handle) => handle.take_over(),
+            Kind::Kept(handle) => handle.claim(),
             Kind::Whole { .. } | Kind::Once(_) => self.can_repeat(),
         }
     }

@@ -29,7 +29,7 @@ pub(super) struct Handle<B: Body<Data = Bytes>> {
 /// Sees a body without keeping it.
 pub(super) struct Watched<B: Body<Data = Bytes>>(Weak<Mutex<Shared<B>>>);
 
-/// What a source gave when it was asked once before its time.
+/// What a source gave before it was wanted, or to one who may not have it.
 pub(super) struct Early<E> {
     pub(super) said: Said,
     pub(super) event: Option<Result<Frame<Bytes>, E>>,
@@ -38,6 +38,7 @@ pub(super) struct Early<E> {
 struct Shared<B: Body<Data = Bytes>> {
     /// Until its end, its error, or the drop of the only attempt that could read on.
     source: Option<B>,
+    /// What the source gave, and nobody was given yet.
     early: Option<Early<B::Error>>,
     /// What the source said before its end, once it came.
     end: Option<Said>,
@@ -48,10 +49,15 @@ struct Shared<B: Body<Data = Bytes>> {
     kept_bytes: usize,
     max_bytes: usize,
     last_attempt: u32,
-    /// The attempts after the first one that have begun and were not dropped.
-    begun: Vec<u32>,
+    /// The attempts after the first one that have claimed the body or begun to read it, and were not dropped.
+    claims: Vec<Claim>,
     /// Who wants to know when more was read, or somebody was dropped.
     waiting: Vec<(u32, Waker)>,
+}
+
+struct Claim {
+    attempt: u32,
+    has_begun: bool,
 }
 
 struct Kept {
@@ -96,7 +102,7 @@ impl<B: Body<Data = Bytes> + Unpin> Handle<B> {
             kept_bytes: 0,
             max_bytes,
             last_attempt: 0,
-            begun: Vec::new(),
+            claims: Vec::new(),
             waiting: Vec::new(),
         };
         Self { shared: Arc::new(Mutex::new(shared)), attempt: 0, position: 0, is_finished: false }
@@ -117,9 +123,9 @@ impl<B: Body<Data = Bytes> + Unpin> Handle<B> {
         lock(&self.shared).can_repeat()
     }
 
-    pub(super) fn take_over(&self) -> bool {
+    pub(super) fn claim(&self) -> bool {
         let mut shared = lock(&self.shared);
-        shared.begin(self.attempt);
+        shared.claim(self.attempt, false);
         shared.can_repeat()
     }
 
@@ -182,14 +188,20 @@ impl<B: Body<Data = Bytes>> Shared<B> {
     }
 
     /// The first attempt is not listed, so that a call without a second one allocates no list.
-    fn begin(&mut self, attempt: u32) {
-        if attempt > 0 && !self.begun.contains(&attempt) {
-            self.begun.push(attempt);
+    fn claim(&mut self, attempt: u32, has_begun: bool) {
+        match self.claims.iter_mut().find(|claim| claim.attempt == attempt) {
+            Some(claim) => claim.has_begun |= has_begun,
+            None if attempt > 0 => self.claims.push(Claim { attempt, has_begun }),
+            None => {}
         }
     }
 
-    fn is_newest(&self, attempt: u32) -> bool {
-        self.begun.iter().all(|begun| *begun <= attempt)
+    fn is_newest_begun(&self, attempt: u32) -> bool {
+        self.claims.iter().all(|claim| !claim.has_begun || claim.attempt <= attempt)
+    }
+
+    fn is_newest_claimed(&self, attempt: u32) -> bool {
+        self.claims.iter().all(|claim| claim.attempt <= attempt)
     }
 
     fn said(&self, attempt: u32, position: usize) -> Said {
@@ -218,13 +230,13 @@ impl<B: Body<Data = Bytes>> Shared<B> {
             let error = ReplayError::NotKept { max_bytes: self.max_bytes };
             return (Poll::Ready(Some(Err(error))), After::nothing());
         }
-        self.begin(attempt);
+        self.claim(attempt, true);
         // Nothing is kept when one is alone.
         if let Some(kept) = self.kept.get(*position) {
             *position += 1;
             return (Poll::Ready(Some(Ok(kept.part.frame()))), After::nothing());
         }
-        if self.end.is_none() && self.alone.is_none() && !self.is_newest(attempt) {
+        if self.end.is_none() && self.alone.is_none() && !self.is_newest_begun(attempt) {
             self.wait(attempt, cx.waker());
             return (Poll::Pending, After::nothing());
         }
@@ -255,35 +267,40 @@ impl<B: Body<Data = Bytes>> Shared<B> {
                 after.kept = mem::take(&mut self.kept);
                 Some(Err(ReplayError::Body(error)))
             }
-            Some(Ok(frame)) => {
-                if self.alone.is_none() {
-                    if !is_only && self.keep(&frame, said) {
-                        *position += 1;
-                    } else {
-                        self.alone = Some(attempt);
-                        after.kept = mem::take(&mut self.kept);
-                    }
-                }
+            Some(Ok(frame)) if self.alone.is_some() => Some(Ok(frame)),
+            Some(Ok(frame)) if !is_only && self.keep(&frame, &said) => {
+                *position += 1;
                 Some(Ok(frame))
+            }
+            Some(Ok(frame)) if self.is_newest_claimed(attempt) => {
+                self.alone = Some(attempt);
+                after.kept = mem::take(&mut self.kept);
+                Some(Ok(frame))
+            }
+            // A newer attempt needs it, and what was kept before it.
+            event => {
+                self.early = Some(Early { said, event });
+                self.claims.retain(|claim| claim.attempt != attempt);
+                Some(Err(ReplayError::NotKept { max_bytes: self.max_bytes }))
             }
         };
         (Poll::Ready(given), after)
     }
 
     /// Whether there was room for it.
-    fn keep(&mut self, frame: &Frame<Bytes>, said: Said) -> bool {
+    fn keep(&mut self, frame: &Frame<Bytes>, said: &Said) -> bool {
         let Some(part) = Part::of(frame) else { return false };
         let bytes = self.kept_bytes.saturating_add(part.cost());
         let has_room = bytes <= self.max_bytes;
         if has_room {
             self.kept_bytes = bytes;
-            self.kept.push(Kept { said, part });
+            self.kept.push(Kept { said: said.clone(), part });
         }
         has_room
     }
 
     fn leave(&mut self, attempt: u32) -> After<B> {
-        self.begun.retain(|begun| *begun != attempt);
+        self.claims.retain(|claim| claim.attempt != attempt);
         self.waiting.retain(|(waiting, _)| *waiting != attempt);
         let mut after = After { wake: self.woken(attempt), ..After::nothing() };
         if self.alone == Some(attempt) {

@@ -185,24 +185,50 @@ async fn what_no_other_attempt_can_want_is_not_kept() {
     assert_eq!(kept(&first), 0, "the answer came, and the other was dropped");
 }
 
+/// A connection may go on sending what was answered already, before the next attempt begins and after.
 #[tokio::test]
 async fn an_attempt_that_was_answered_early_cannot_take_what_the_next_one_needs() {
-    let steps = || [Step::Data(text(100)), Step::Data(text(100)), Step::Data(text(100))];
-    let mut first = ReplayBody::new(ScriptedBody::new(steps()), 150);
+    let steps =
+        || [Step::Data(text(100)), Step::Data(text(50)), Step::Data(text(100)), Step::Data(text(100))];
+    let whole = |seen: &Transcript| (seen.data().len(), last(seen) == Some(&Event::End)) == (350, true);
+
+    let mut first = ReplayBody::new(ScriptedBody::new(steps()), 164);
     let mut second = first.again().unwrap();
     read(&mut first, 1).await;
-    assert!(second.take_over());
+    assert!(second.claim());
+    assert!(poll(&mut first).is_ready(), "that can be kept");
+    assert_eq!(first.frame().await.unwrap().unwrap_err(), ReplayError::NotKept { max_bytes: 164 });
+    assert!(second.can_repeat());
+    assert!(whole(&read(&mut second, usize::MAX).await));
 
-    assert!(poll(&mut first).is_pending(), "a connection goes on sending what was answered already");
-    let sent = read(&mut second, usize::MAX).await;
-    assert_eq!((sent.data().len(), last(&sent)), (300, Some(&Event::End)));
-    assert_eq!(first.frame().await.unwrap().unwrap_err(), ReplayError::NotKept { max_bytes: 150 });
+    let mut first = ReplayBody::new(ScriptedBody::new(steps()), 164);
+    let mut second = first.again().unwrap();
+    read(&mut first, 2).await;
+    read(&mut second, 1).await;
+    assert!(poll(&mut first).is_pending(), "the second reads on");
+    assert_eq!(read(&mut second, usize::MAX).await.data().len(), 250);
+    assert_eq!(first.frame().await.unwrap().unwrap_err(), ReplayError::NotKept { max_bytes: 164 });
 
-    let mut first = ReplayBody::new(ScriptedBody::new(steps()), 150);
+    let mut first = ReplayBody::new(ScriptedBody::new(steps()), 164);
     let second = first.again().unwrap();
-    assert!(second.take_over());
+    assert!(second.claim());
     drop(second);
-    assert_eq!(read(&mut first, usize::MAX).await.data().len(), 300, "it was given up: the first goes on");
+    assert!(whole(&read(&mut first, usize::MAX).await), "it was given up: the first goes on");
+}
+
+/// Of three, the middle one fails for the last one's sake, and the first must not wait for it.
+#[tokio::test]
+async fn who_fails_for_a_newer_attempt_keeps_no_older_one_waiting() {
+    let mut first = ReplayBody::new(ScriptedBody::new([Step::Data(text(100)), Step::Data(text(100))]), 150);
+    let mut second = first.again().unwrap();
+    let mut third = second.again().unwrap();
+    read(&mut second, 1).await;
+    read(&mut first, 1).await;
+    assert!(poll(&mut first).is_pending());
+    assert!(third.claim());
+    assert!(second.frame().await.unwrap().is_err());
+    assert!(first.frame().await.unwrap().is_err());
+    assert_eq!(read(&mut third, usize::MAX).await.data().len(), 200);
 }
 
 #[tokio::test]
@@ -221,15 +247,33 @@ async fn two_attempts_at_once_each_read_the_whole_and_wake_each_other() {
 }
 
 #[test]
+fn two_threads_at_once_lose_no_frame_and_no_wake() {
+    let run = |body: ReplayBody<ScriptedBody>| {
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(drain(body)).data()
+    };
+    for round in 0..300 {
+        let steps = (0..20).flat_map(|_| [Step::Pending, Step::Data(text(7))]);
+        let first = ReplayBody::new(ScriptedBody::new(steps), ROOM);
+        let second = first.again().unwrap();
+        let (first, second) = std::thread::scope(|scope| {
+            let first = scope.spawn(|| run(first));
+            (run(second), first.join().unwrap())
+        });
+        assert_eq!((first.len(), second.len()), (140, 140), "round {round}");
+    }
+}
+
+#[test]
 fn who_waits_is_woken_by_progress_by_the_end_and_by_a_drop() {
-    let steps = [Step::Data(text(1)), Step::Hang];
+    let steps = [Step::Data(text(1)), Step::Data(text(1)), Step::Hang];
     let mut first = ReplayBody::new(ScriptedBody::new(steps), ROOM);
     let mut second = first.again().unwrap();
     let woken = Arc::new(Woken::default());
     let waker = Waker::from(Arc::clone(&woken));
     let mut cx = Context::from_waker(&waker);
 
-    assert!(second.take_over());
+    assert!(poll(&mut second).is_ready());
+    assert!(Pin::new(&mut first).poll_frame(&mut cx).is_ready());
     assert!(Pin::new(&mut first).poll_frame(&mut cx).is_pending());
     assert!(poll(&mut second).is_ready());
     assert_eq!(woken.0.load(Ordering::SeqCst), 1, "the second has read something");
@@ -314,7 +358,7 @@ enum Action {
     Again(usize),
     Poll(usize),
     Drop(usize),
-    TakeOver(usize),
+    Claim(usize),
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -345,7 +389,7 @@ fn actions() -> impl Strategy<Value = Vec<Action>> {
         2 => (0_usize..4).prop_map(Action::Again),
         8 => (0_usize..4).prop_map(Action::Poll),
         1 => (0_usize..4).prop_map(Action::Drop),
-        1 => (0_usize..4).prop_map(Action::TakeOver),
+        1 => (0_usize..4).prop_map(Action::Claim),
     ];
     prop::collection::vec(action, 0..60)
 }
@@ -386,9 +430,9 @@ proptest! {
                     step(body, given, &whole, breaks)?;
                 }
                 Action::Drop(at) => drop(attempts.swap_remove(at % living)),
-                Action::TakeOver(at) => {
+                Action::Claim(at) => {
                     let body = &attempts[at % living].0;
-                    prop_assert_eq!(body.take_over(), body.can_repeat());
+                    prop_assert_eq!(body.claim(), body.can_repeat());
                 }
             }
             prop_assert!(attempts.iter().all(|(body, _)| kept(body) <= max_bytes));
