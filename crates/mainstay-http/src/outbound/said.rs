@@ -6,7 +6,7 @@ use http_body::{Body, SizeHint};
 ///
 /// Who hands a frame over later says what its body said then, and not more: a length that is known only now would become a
 /// `content-length`, under which HTTP/1.1 sends no trailers.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Said {
     pub(super) size_hint: SizeHint,
     pub(super) is_end_stream: bool,

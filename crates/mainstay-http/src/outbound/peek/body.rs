@@ -108,7 +108,7 @@ impl<B: Body> Body for PeekBody<B> {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.next().map_or_else(|| self.inner.size_hint(), |peeked| peeked.said.size_hint.clone())
+        self.next().map_or_else(|| self.inner.size_hint(), |peeked| peeked.said.size_hint)
     }
 }
 

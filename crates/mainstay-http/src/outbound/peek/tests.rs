@@ -137,5 +137,5 @@ async fn a_caller_that_leaves_while_the_answer_is_looked_at_leaves_nothing() {
         |_| {},
     );
     assert_eq!(awaits.await, 2);
-    assert!(handles.iter().all(|handle| handle.is_dropped()));
+    assert!(handles.iter().all(BodyHandle::is_dropped));
 }

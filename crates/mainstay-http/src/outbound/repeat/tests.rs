@@ -44,8 +44,8 @@ fn after(request: &Sent, answer: &Response<()>) -> Next {
     rules().next(request, Ok(answer))
 }
 
-fn after_error(request: &Sent, error: Failure) -> Next {
-    rules().next(request, Err::<&Response<()>, _>(&error))
+fn after_error(request: &Sent, error: &Failure) -> Next {
+    rules().next(request, Err::<&Response<()>, _>(error))
 }
 
 fn refused() -> Failure {
@@ -74,11 +74,11 @@ fn the_table_of_http_statuses() {
 
 #[test]
 fn what_may_have_been_carried_out_is_repeated_only_if_it_may_be_carried_out_twice() {
-    assert_eq!(after_error(&sent(Method::GET), reset()), AGAIN);
-    assert_eq!(after_error(&sent(Method::POST), reset()), Next::Return);
-    assert_eq!(after_error(&grpc(), reset()), Next::Return);
+    assert_eq!(after_error(&sent(Method::GET), &reset()), AGAIN);
+    assert_eq!(after_error(&sent(Method::POST), &reset()), Next::Return);
+    assert_eq!(after_error(&grpc(), &reset()), Next::Return);
     for request in [sent(Method::GET), sent(Method::POST), grpc()] {
-        assert_eq!(after_error(&request, refused()), AGAIN, "it was never sent");
+        assert_eq!(after_error(&request, &refused()), AGAIN, "it was never sent");
     }
 
     let mut keyed = sent(Method::POST);
@@ -87,7 +87,7 @@ fn what_may_have_been_carried_out_is_repeated_only_if_it_may_be_carried_out_twic
     marked.extensions_mut().insert(Idempotent);
     for request in [keyed, marked] {
         assert_eq!(after(&request, &answer(503, &[])), AGAIN);
-        assert_eq!(after_error(&request, reset()), AGAIN);
+        assert_eq!(after_error(&request, &reset()), AGAIN);
     }
     let mut without_key = sent(Method::POST);
     without_key.headers_mut().insert("idempotency-key", HeaderValue::from_static(""));
@@ -98,10 +98,10 @@ fn what_may_have_been_carried_out_is_repeated_only_if_it_may_be_carried_out_twic
 fn a_refusal_of_ours_is_the_callers_and_a_deadline_of_one_attempt_is_like_an_error() {
     let refusal = |reason| Failure::from(Rejection::new(reason, "no"));
     for reason in [Reason::Unavailable, Reason::Overloaded, Reason::RateLimited, Reason::Internal] {
-        assert_eq!(after_error(&sent(Method::GET), refusal(reason)), Next::Return, "{reason:?}");
+        assert_eq!(after_error(&sent(Method::GET), &refusal(reason)), Next::Return, "{reason:?}");
     }
-    assert_eq!(after_error(&sent(Method::GET), refusal(Reason::DeadlineExceeded)), AGAIN);
-    assert_eq!(after_error(&sent(Method::POST), refusal(Reason::DeadlineExceeded)), Next::Return);
+    assert_eq!(after_error(&sent(Method::GET), &refusal(Reason::DeadlineExceeded)), AGAIN);
+    assert_eq!(after_error(&sent(Method::POST), &refusal(Reason::DeadlineExceeded)), Next::Return);
 }
 
 #[test]
@@ -343,7 +343,8 @@ async fn a_streamed_grpc_call_is_sent_whole_each_time_and_repeated_for_a_status_
                 let _half = body.frame().await;
                 received.lock().unwrap().push(None);
             } else {
-                received.lock().unwrap().push(Some(body.collect().await.unwrap().to_bytes()));
+                let whole = body.collect().await.unwrap().to_bytes();
+                received.lock().unwrap().push(Some(whole));
             }
             let trailers = HeaderMap::from_iter([(
                 HeaderName::from_static("grpc-status"),

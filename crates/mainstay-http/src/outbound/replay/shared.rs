@@ -210,7 +210,7 @@ impl<B: Body<Data = Bytes>> Shared<B> {
         }
         let kept = self.kept.get(position).map(|kept| &kept.said);
         let known = kept.or(self.end.as_ref()).or(self.early.as_ref().map(|early| &early.said));
-        known.cloned().or_else(|| self.source.as_ref().map(Said::by)).unwrap_or_else(Said::nothing)
+        known.copied().or_else(|| self.source.as_ref().map(Said::by)).unwrap_or_else(Said::nothing)
     }
 
     fn poll_frame(
@@ -268,7 +268,7 @@ impl<B: Body<Data = Bytes>> Shared<B> {
                 Some(Err(ReplayError::Body(error)))
             }
             Some(Ok(frame)) if self.alone.is_some() => Some(Ok(frame)),
-            Some(Ok(frame)) if !is_only && self.keep(&frame, &said) => {
+            Some(Ok(frame)) if !is_only && self.keep(&frame, said) => {
                 *position += 1;
                 Some(Ok(frame))
             }
@@ -288,13 +288,13 @@ impl<B: Body<Data = Bytes>> Shared<B> {
     }
 
     /// Whether there was room for it.
-    fn keep(&mut self, frame: &Frame<Bytes>, said: &Said) -> bool {
+    fn keep(&mut self, frame: &Frame<Bytes>, said: Said) -> bool {
         let Some(part) = Part::of(frame) else { return false };
         let bytes = self.kept_bytes.saturating_add(part.cost());
         let has_room = bytes <= self.max_bytes;
         if has_room {
             self.kept_bytes = bytes;
-            self.kept.push(Kept { said: said.clone(), part });
+            self.kept.push(Kept { said, part });
         }
         has_room
     }

@@ -72,20 +72,18 @@ async fn the_last_attempt_reads_every_body_as_it_is_wherever_those_before_it_wer
                 let mut third = second.again().unwrap();
                 let mut left = Vec::new();
 
-                let seen = [read(&mut first, first_reads).await, {
-                    if drops {
-                        drop(first)
-                    } else {
-                        left.push(first)
-                    }
-                    read(&mut second, second_reads).await
-                }];
-                let fails = seen.iter().any(|seen| matches!(last(seen), Some(Event::Error(_))));
+                let seen_first = read(&mut first, first_reads).await;
+                left.push(first);
                 if drops {
-                    drop(second)
-                } else {
-                    left.push(second)
+                    left.clear();
                 }
+                let seen_second = read(&mut second, second_reads).await;
+                left.push(second);
+                if drops {
+                    left.clear();
+                }
+                let failed = |seen: &Transcript| matches!(last(seen), Some(Event::Error(_)));
+                let fails = failed(&seen_first) || failed(&seen_second);
 
                 let case =
                     format!("{adversary:?}, {first_reads} and {second_reads} read before, drops: {drops}");
