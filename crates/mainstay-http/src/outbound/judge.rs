@@ -218,6 +218,7 @@ mod tests {
     use http::{HeaderMap, Response};
     use mainstay_core::call::{CallError, Judge, Verdict};
     use mainstay_core::{Reason, Rejection};
+    use mainstay_testkit::alloc::count_allocations;
 
     use super::{GrpcCode, HttpJudge, JudgeConfig};
     use crate::outbound::PeekedTrailers;
@@ -314,6 +315,19 @@ mod tests {
             assert!(HttpJudge::new(&JudgeConfig { successes: wrong, ..JudgeConfig::default() }).is_err());
         }
         assert!(HttpJudge::new(&JudgeConfig { failures: vec![500], ..JudgeConfig::default() }).is_err());
+    }
+
+    #[test]
+    fn judging_allocates_nothing() {
+        let busy = answer(503, &[("retry-after", "Sun, 06 Nov 1994 08:49:37 GMT")]);
+        let pushed = answer(200, &[("grpc-status", "8"), ("grpc-retry-pushback-ms", "5")]);
+        let judge = HttpJudge::default();
+        let counted = count_allocations(|| {
+            for answer in [&busy, &pushed] {
+                assert!(judge.judge(Ok::<_, &CallError<io::Error>>(answer)).is_failure());
+            }
+        });
+        assert_eq!(counted.count, 0);
     }
 
     #[test]

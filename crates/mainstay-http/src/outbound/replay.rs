@@ -27,7 +27,8 @@
 //! What it costs: a body that is empty, or in memory as a whole (one frame of exactly the size that it said), is known
 //! as such at once, and sending it again clones a [`Bytes`]: no lock, no allocation. A body that is known to be larger
 //! than the bound is not kept at all. Any other costs one allocation for what the attempts share and one that grows with the
-//! number of frames, and an uncontended lock for each frame. Where no other attempt could follow any more, nothing is kept.
+//! number of frames, and a lock, mostly free, for each frame and each question about size and end. Where no other attempt could
+//! follow any more, nothing is kept. What is kept counts by its length: a short slice of a large buffer holds all of that buffer.
 
 mod shared;
 
@@ -39,6 +40,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use garde::Validate;
 use http::Request;
+use http::header::EXPECT;
 use http_body::{Body, Frame, SizeHint};
 use serde::{Deserialize, Serialize};
 use tower_layer::Layer;
@@ -167,7 +169,9 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> S::Future {
-        self.inner.call(request.map(|body| ReplayBody::new(body, self.max_bytes)))
+        // Asking an inbound body for its content makes a server tell its client to send it, which is what that waits for.
+        let is_asked = !request.headers().contains_key(EXPECT);
+        self.inner.call(request.map(|body| ReplayBody::of(body, self.max_bytes, is_asked)))
     }
 }
 
@@ -177,7 +181,12 @@ impl<B: Body<Data = Bytes> + Unpin> ReplayBody<B> {
     /// The body, of which up to `max_bytes` are kept once they were read. A body that is not `Unpin` goes in as `Box::pin(body)`.
     ///
     /// A body that knows its size, and whose size is kept, is asked for its first frame at once: mostly that is all of it.
-    pub fn new(mut body: B, max_bytes: usize) -> Self {
+    /// [`ReplayLayer`] does not ask where a request has `expect`.
+    pub fn new(body: B, max_bytes: usize) -> Self {
+        Self::of(body, max_bytes, true)
+    }
+
+    fn of(mut body: B, max_bytes: usize, is_asked: bool) -> Self {
         if body.is_end_stream() {
             return Self { kind: Kind::Whole { data: None, is_given: false } };
         }
@@ -185,7 +194,7 @@ impl<B: Body<Data = Bytes> + Unpin> ReplayBody<B> {
         if said.size_hint.lower() > u64::try_from(max_bytes).unwrap_or(u64::MAX) {
             return Self { kind: Kind::Once(body) };
         }
-        let Some(size) = said.size_hint.exact() else {
+        let Some(size) = said.size_hint.exact().filter(|_| is_asked) else {
             return Self { kind: Kind::Kept(Handle::new(body, None, max_bytes)) };
         };
         let mut early = None;

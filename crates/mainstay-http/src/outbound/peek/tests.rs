@@ -5,8 +5,10 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response};
+use http_body::Body;
 use http_body_util::Full;
-use mainstay_testkit::body::{Adversary, BodyHandle, ScriptedBody, Step, drain};
+use mainstay_testkit::alloc::count_allocations;
+use mainstay_testkit::body::{Adversary, BodyHandle, ScriptedBody, Step, drain, drain_at_most};
 use mainstay_testkit::cancel::drop_at_every_await;
 use mainstay_testkit::contract::{Laws, http_layer_contract};
 use mainstay_testkit::probe::{Probe, ProbeError};
@@ -78,6 +80,17 @@ async fn a_success_is_not_copied() {
 }
 
 #[tokio::test]
+async fn looking_costs_no_allocation_unless_a_failure_is_found() {
+    for (steps, expected) in [(vec![data(), trailers("0")], false), (vec![trailers("14")], true)] {
+        let mut answer = PeekBody::new(ScriptedBody::new(steps));
+        let counted = count_allocations(|| {
+            assert!(answer.poll_peek(&mut Context::from_waker(Waker::noop())).is_ready());
+        });
+        assert_eq!((counted.count, answer.failure().is_some()), (0, expected));
+    }
+}
+
+#[tokio::test]
 async fn other_answers_pass_untouched_and_at_once() {
     let hangs = || Response::new(ScriptedBody::new([Step::Hang]));
     let mut with_status = grpc(hangs());
@@ -97,7 +110,7 @@ async fn a_caller_who_has_something_left_to_send_is_not_kept_waiting() {
         let service = service_fn(async |mut request: Request<ReplayBody<ScriptedBody>>| {
             let mut body = pin!(request.body_mut());
             let mut cx = Context::from_waker(Waker::noop());
-            while matches!(http_body::Body::poll_frame(body.as_mut(), &mut cx), Poll::Ready(Some(_))) {}
+            while matches!(Body::poll_frame(body.as_mut(), &mut cx), Poll::Ready(Some(_))) {}
             Ok::<_, ProbeError>(grpc(Response::new(ScriptedBody::new([Step::Hang]))))
         });
         let body = ReplayBody::new(ScriptedBody::new(left), 1_024);
@@ -113,8 +126,21 @@ async fn a_caller_who_has_something_left_to_send_is_not_kept_waiting() {
 async fn every_body_that_was_looked_at_is_given_on_as_it_is() {
     for adversary in Adversary::ALL.into_iter().filter(|adversary| adversary.ends() && !adversary.panics()) {
         let expected = drain(adversary.body()).await;
-        let answer = answer_to(grpc(Response::new(adversary.body()))).await;
-        assert_eq!(drain(answer.into_body()).await.difference(&expected), None, "{adversary:?}");
+        let body = adversary.body();
+        let handle = body.handle();
+        let mut body = answer_to(grpc(Response::new(body))).await.into_body();
+        assert_eq!(
+            drain_at_most(pin!(&mut body), usize::MAX).await.difference(&expected),
+            None,
+            "{adversary:?}"
+        );
+        let after = Body::poll_frame(pin!(&mut body), &mut Context::from_waker(Waker::noop()));
+        assert!(matches!(after, Poll::Ready(None)), "{adversary:?}");
+        let was_seen = matches!(adversary, Adversary::Empty | Adversary::ErrorFirst | Adversary::BoundedSize);
+        assert!(
+            handle.polled_after_end() == 0 || !was_seen,
+            "{adversary:?}: an end that was seen is not asked for again"
+        );
     }
     let looks = || {
         layer_fn(|probe: Probe<Sent, Response<ScriptedBody>>| {

@@ -240,6 +240,19 @@ impl<B: Body<Data = Bytes>> Shared<B> {
             self.wait(attempt, cx.waker());
             return (Poll::Pending, After::nothing());
         }
+        self.poll_source(attempt, position, is_only, cx)
+    }
+
+    fn poll_source(
+        &mut self,
+        attempt: u32,
+        position: &mut usize,
+        is_only: bool,
+        cx: &mut Context<'_>,
+    ) -> (Polled<B::Error>, After<B>)
+    where
+        B: Unpin,
+    {
         let Some(source) = self.source.as_mut() else {
             return (Poll::Ready(None), After::nothing());
         };
@@ -304,7 +317,7 @@ impl<B: Body<Data = Bytes>> Shared<B> {
         self.waiting.retain(|(waiting, _)| *waiting != attempt);
         let mut after = After { wake: self.woken(attempt), ..After::nothing() };
         if self.alone == Some(attempt) {
-            self.is_broken = self.end.is_none();
+            // Nobody else may read it.
             after.source = self.source.take();
         }
         after

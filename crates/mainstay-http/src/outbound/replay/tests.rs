@@ -1,5 +1,6 @@
 //! What must hold of bodies that are sent again: every attempt is given the whole, once, or fails.
 
+use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,6 +14,7 @@ use mainstay_testkit::alloc::count_allocations;
 use mainstay_testkit::body::{Adversary, Event, ScriptedBody, Size, Step, Transcript, drain, drain_at_most};
 use mainstay_testkit::contract::{Laws, http_layer_contract};
 use proptest::prelude::*;
+use tower::{Layer, ServiceExt, service_fn};
 
 use super::{Kind, ReplayBody, ReplayConfig, ReplayError, ReplayLayer};
 
@@ -181,6 +183,38 @@ async fn what_no_other_attempt_can_want_is_not_kept() {
     assert!(kept(&first) > 0);
     read(&mut first, 1).await;
     assert_eq!(kept(&first), 0, "the answer came, and the other was dropped");
+}
+
+/// All of its data in one frame is not yet all of a body.
+#[tokio::test]
+async fn trailers_after_a_frame_of_exactly_the_size_are_sent_again_too() {
+    let body = || {
+        let trailers = HeaderMap::from_iter([("x-sum".parse().unwrap(), HeaderValue::from_static("1"))]);
+        ScriptedBody::new([Step::Data(text(5)), Step::Trailers(trailers)]).size(Size::Exact)
+    };
+    let expected = drain(body()).await;
+    let first = ReplayBody::new(body(), ROOM);
+    let second = first.again().unwrap();
+    assert_eq!(drain(first).await, expected);
+    assert_eq!(drain(second).await, expected);
+}
+
+#[tokio::test]
+async fn a_body_that_is_expected_to_be_waited_for_is_not_asked_for_its_content() {
+    for (expects, frames) in [(false, 1), (true, 0)] {
+        let body = Adversary::ExactSize.body();
+        let handle = body.handle();
+        let mut request = Request::new(body);
+        if expects {
+            request.headers_mut().insert("expect", HeaderValue::from_static("100-continue"));
+        }
+        let seen = service_fn(async |request: Request<ReplayBody<ScriptedBody>>| {
+            assert_eq!(handle.frames(), frames);
+            Ok::<_, Infallible>(request.into_body())
+        });
+        let body = ReplayLayer::default().layer(seen).oneshot(request).await.unwrap();
+        assert_eq!(drain(body).await, drain(Adversary::ExactSize.body()).await);
+    }
 }
 
 /// A connection may go on sending what was answered already, before the next attempt begins and after.
