@@ -8,9 +8,11 @@ use arbitrary::Arbitrary;
 use bytes::Bytes;
 use http_body_util::Full;
 use mainstay_core::call::{CallError, Hint, Judge, Next, Repeat, Verdict};
-use mainstay_http::outbound::{
-    HttpJudge, HttpRepeat, PeekedTrailers, RepeatConfig, ReplayBody, inbound_repetition, retry_after,
-};
+use mainstay_http::outbound::judge::HttpJudge;
+use mainstay_http::outbound::peek::PeekedTrailers;
+use mainstay_http::outbound::repeat::{HttpRepeat, RepeatConfig, inbound_repetition};
+use mainstay_http::outbound::replay::ReplayBody;
+use mainstay_http::outbound::retry_after;
 
 /// An answer of any headers, and perhaps trailers that were seen before it was given.
 #[derive(Arbitrary, Debug)]

@@ -6,16 +6,18 @@
 //!
 //! | | |
 //! |---|---|
-//! | [`ReplayLayer`] | outside of the retry: keeps a request's body, in bounds, while it streams to the first attempt |
-//! | [`HttpRepeat`] | the retry's rules: idempotent methods and keys, status codes, `retry-after`, pushback |
-//! | [`PeekLayer`] | inside of the retry: lets a gRPC status be seen that comes in trailers, before anything else |
-//! | [`HttpJudge`] | what an answer says about the service |
-//! | [`BodyEnd`] | a call is over with its answer's body, and gRPC's status there counts |
+//! | [`ReplayLayer`](replay::ReplayLayer) | outside of the retry: keeps a request's body, in bounds, while it streams to the first attempt |
+//! | [`HttpRepeat`](repeat::HttpRepeat) | the retry's rules: idempotent methods and keys, status codes, `retry-after`, pushback |
+//! | [`PeekLayer`](peek::PeekLayer) | inside of the retry: lets a gRPC status be seen that comes in trailers, before anything else |
+//! | [`HttpJudge`](judge::HttpJudge) | what an answer says about the service |
+//! | [`BodyEnd`](settle::BodyEnd) | a call is over with its answer's body, and gRPC's status there counts |
 //! | [`retry_after`] | the header of that name |
 //!
 //! ```
 //! use mainstay_core::call::{CallError, Judge, Next, Repeat, Verdict};
-//! use mainstay_http::outbound::{HttpJudge, HttpRepeat, JudgeConfig, RepeatConfig, ReplayBody};
+//! use mainstay_http::outbound::judge::{HttpJudge, JudgeConfig};
+//! use mainstay_http::outbound::repeat::{HttpRepeat, RepeatConfig};
+//! use mainstay_http::outbound::replay::ReplayBody;
 //! use http_body_util::Full;
 //! # type Error = CallError<std::io::Error>;
 //! # type Sent = http::Request<ReplayBody<Full<bytes::Bytes>>>;
@@ -24,7 +26,7 @@
 //! let result: Result<_, &Error> = Ok(&answer);
 //! assert_eq!(HttpJudge::new(&JudgeConfig::default())?.judge(result), Verdict::Failure);
 //!
-//! let rules = HttpRepeat::new(&RepeatConfig::default())?;
+//! let rules: &dyn Repeat<Sent, http::Response<()>, Error> = &HttpRepeat::new(&RepeatConfig::default())?;
 //! let get: Sent = http::Request::get("/orders").body(ReplayBody::new(Full::default(), 65_536))?;
 //! let again = rules.again(&get).expect("a body without content can be sent again");
 //! assert!(matches!(rules.next(&again, result), Next::Repeat(_)));
@@ -34,20 +36,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod grpc;
-mod judge;
-mod peek;
-mod repeat;
-mod replay;
+pub mod grpc;
+pub mod judge;
+pub mod peek;
+pub mod repeat;
+pub mod replay;
 pub mod retry_after;
 mod said;
-mod settle;
-
-pub use grpc::GrpcCode;
-pub use judge::{HttpJudge, JudgeConfig};
-pub use peek::{Peek, PeekBody, PeekFuture, PeekLayer, PeekedTrailers};
-pub use repeat::{
-    Attempts, HttpRepeat, Idempotent, InboundRepetition, Reached, RepeatConfig, inbound_repetition,
-};
-pub use replay::{Replay, ReplayBody, ReplayConfig, ReplayError, ReplayLayer};
-pub use settle::{BodyEnd, SettledBody};
+pub mod settle;

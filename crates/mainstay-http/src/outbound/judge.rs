@@ -2,7 +2,7 @@
 //!
 //! ```
 //! use mainstay_core::call::{CallError, Judge, Verdict};
-//! use mainstay_http::outbound::{HttpJudge, JudgeConfig};
+//! use mainstay_http::outbound::judge::{HttpJudge, JudgeConfig};
 //!
 //! let judge = HttpJudge::new(&JudgeConfig::default())?;
 //! let verdict = |status: u16| {
@@ -16,8 +16,8 @@
 //! ```
 //!
 //! Of an answer of gRPC's the status counts, wherever it is found so far: in the headers ("Trailers-Only"), or in
-//! trailers that [`Peek`](super::Peek) saw. Where it is still to come, the answer is a success for now, and
-//! [`BodyEnd`](super::BodyEnd) judges the trailers. An answer to a gRPC call that is none of gRPC's (a proxy's 502) is
+//! trailers that [`Peek`](super::peek::Peek) saw. Where it is still to come, the answer is a success for now, and
+//! [`BodyEnd`](super::settle::BodyEnd) judges the trailers. An answer to a gRPC call that is none of gRPC's (a proxy's 502) is
 //! judged by its HTTP status. Errors are judged as [`ErrorsFail`] does.
 //!
 //! Judging allocates nothing.
@@ -221,7 +221,7 @@ mod tests {
     use mainstay_testkit::alloc::count_allocations;
 
     use super::{GrpcCode, HttpJudge, JudgeConfig};
-    use crate::outbound::PeekedTrailers;
+    use crate::outbound::peek::PeekedTrailers;
 
     const OVERLOADED: Verdict = Verdict::Overloaded { retry_after: None };
 

@@ -2,9 +2,10 @@
 //!
 //! ```
 //! use http_body_util::{BodyExt, Full};
-//! use mainstay_http::outbound::{PeekLayer, PeekedTrailers, ReplayLayer};
+//! use mainstay_http::outbound::peek::{PeekLayer, PeekedTrailers};
+//! use mainstay_http::outbound::replay::ReplayLayer;
 //! use tower::{ServiceBuilder, ServiceExt, service_fn};
-//! # use std::convert::Infallible;
+//! # use std::future::ready;
 //! # use bytes::Bytes;
 //! # use http::{HeaderMap, HeaderName, HeaderValue, Response};
 //! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -14,7 +15,7 @@
 //!     .layer(PeekLayer::new())
 //!     .service(service_fn(async |_request| {
 //!         let trailers = [(HeaderName::from_static("grpc-status"), HeaderValue::from_static("14"))];
-//!         let body = Full::<Bytes>::default().with_trailers(async { Some(Ok(HeaderMap::from_iter(trailers))) });
+//!         let body = Full::<Bytes>::default().with_trailers(ready(Some(Ok(HeaderMap::from_iter(trailers)))));
 //!         Response::builder().header("content-type", "application/grpc").body(body)
 //!     }));
 //!
@@ -28,7 +29,7 @@
 //! may have made headers and trailers of it, and then no retry ever fires (linkerd2#7701). Of an answer with
 //! `application/grpc`, 200 and no status, the first frame is waited for, and if it is data, the second one is taken
 //! if it is there already. A failure found in trailers goes into the answer's extensions as [`PeekedTrailers`], for
-//! [`HttpJudge`](super::HttpJudge) and [`HttpRepeat`](super::HttpRepeat). The body gives everything on as it came.
+//! [`HttpJudge`](super::judge::HttpJudge) and [`HttpRepeat`](super::repeat::HttpRepeat). The body gives everything on as it came.
 //!
 //! Any other answer passes untouched and at once. So does the answer to a request whose body has not been read to its end: a
 //! caller who still has something to send may be waiting for the answer's headers first. Where a server sends
@@ -60,7 +61,7 @@ pub struct PeekLayer(());
 
 /// The service of [`PeekLayer`].
 ///
-/// Takes requests of [`ReplayLayer`](super::ReplayLayer), which know whether they were read to their end.
+/// Takes requests of [`ReplayLayer`](super::replay::ReplayLayer), which know whether they were read to their end.
 #[derive(Clone, Debug)]
 pub struct Peek<S> {
     inner: S,

@@ -4,10 +4,12 @@
 //! use std::time::Duration;
 //! use http_body_util::Full;
 //! use mainstay_core::call::{CallError, Hint, Next, Repeat};
-//! use mainstay_http::outbound::{HttpRepeat, RepeatConfig, ReplayBody};
+//! use mainstay_http::outbound::repeat::{HttpRepeat, RepeatConfig};
+//! use mainstay_http::outbound::replay::ReplayBody;
+//! # type Error = CallError<std::io::Error>;
 //! # type Sent = http::Request<ReplayBody<Full<bytes::Bytes>>>;
 //!
-//! let rules = HttpRepeat::<CallError<std::io::Error>>::new(&RepeatConfig::default())?;
+//! let rules: &dyn Repeat<Sent, http::Response<()>, Error> = &HttpRepeat::new(&RepeatConfig::default())?;
 //! let put: Sent = http::Request::put("/orders/7").body(ReplayBody::new(Full::from("an order"), 65_536))?;
 //! let again = rules.again(&put).expect("its body is in memory");
 //!

@@ -2,7 +2,7 @@
 //!
 //! ```
 //! use http_body_util::{BodyExt, Full};
-//! use mainstay_http::outbound::ReplayBody;
+//! use mainstay_http::outbound::replay::ReplayBody;
 //! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 //!
 //! let first = ReplayBody::new(Full::<bytes::Bytes>::from("an order"), 65_536);

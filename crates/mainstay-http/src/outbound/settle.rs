@@ -3,7 +3,8 @@
 //! ```
 //! use http_body_util::{BodyExt, Full};
 //! use mainstay_core::call::{CallError, Done, Settle, Verdict};
-//! use mainstay_http::outbound::{BodyEnd, HttpJudge};
+//! use mainstay_http::outbound::judge::HttpJudge;
+//! use mainstay_http::outbound::settle::BodyEnd;
 //! # use bytes::Bytes;
 //! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 //!

@@ -16,7 +16,7 @@ use tower::layer::layer_fn;
 use tower::{Layer, ServiceExt, service_fn};
 
 use super::{PeekBody, PeekLayer, PeekedTrailers};
-use crate::outbound::ReplayBody;
+use crate::outbound::replay::ReplayBody;
 
 type Sent = Request<ReplayBody<Full<Bytes>>>;
 

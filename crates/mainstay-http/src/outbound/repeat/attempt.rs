@@ -20,7 +20,7 @@ pub struct Attempts(pub u32);
 /// Whoever makes the request puts it there, if [`inbound_repetition`] says so of the inbound one.
 ///
 /// ```
-/// use mainstay_http::outbound::{InboundRepetition, inbound_repetition};
+/// use mainstay_http::outbound::repeat::{InboundRepetition, inbound_repetition};
 /// # let inbound = http::Request::builder().header("x-request-attempt", "2").body(())?;
 /// # let mut outbound = http::Request::new(());
 /// if inbound_repetition(inbound.headers()) {

@@ -14,7 +14,9 @@ use mainstay_testkit::body::{ScriptedBody, Size, Step};
 use tower::{Layer, Service, ServiceExt, service_fn};
 
 use super::{Attempts, HttpRepeat, Idempotent, InboundRepetition, RepeatConfig, inbound_repetition};
-use crate::outbound::{GrpcCode, PeekLayer, PeekedTrailers, ReplayBody};
+use crate::outbound::grpc::GrpcCode;
+use crate::outbound::peek::{PeekLayer, PeekedTrailers};
+use crate::outbound::replay::ReplayBody;
 
 type Failure = CallError<io::Error>;
 type Sent = Request<ReplayBody<Full<Bytes>>>;

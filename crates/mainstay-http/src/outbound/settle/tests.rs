@@ -18,7 +18,7 @@ use tower::ServiceExt;
 use tower::layer::layer_fn;
 
 use super::{BodyEnd, SettledBody};
-use crate::outbound::HttpJudge;
+use crate::outbound::judge::HttpJudge;
 
 type Failure = CallError<std::io::Error>;
 
