@@ -25,6 +25,7 @@ pub mod config;
 pub mod deadline;
 pub mod edge;
 pub mod http;
+pub mod outbound;
 pub mod stack;
 
 /// The target of this name, on plain bytes. Too few of them are no input.
@@ -41,6 +42,8 @@ pub fn target(name: &str) -> Option<fn(&[u8])> {
         "content_type" => Some(|bytes| on(bytes, http::check_content_type)),
         "accept" => Some(|bytes| on(bytes, http::check_accept)),
         "idempotency_key" => Some(http::check_idempotency_key),
+        "retry_after" => Some(outbound::check_retry_after),
+        "outbound_answer" => Some(|bytes| on(bytes, outbound::check_answer)),
         "server_stack" => Some(|bytes| on(bytes, stack::check)),
         _ => None,
     }

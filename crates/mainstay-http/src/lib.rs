@@ -38,7 +38,8 @@
 //! # });
 //! ```
 //!
-//! On the way out, [`PropagateLayer`](propagate::PropagateLayer) writes the context into an outbound call's headers.
+//! On the way out, [`PropagateLayer`](propagate::PropagateLayer) writes the context into an outbound call's headers, and
+//! [`outbound`] tells the layers that repeat and judge calls what they must know of HTTP and gRPC.
 //!
 //! A layer that refuses a call answers through one table, [`refuse`](answer::refuse): a problem for HTTP, a status for gRPC, nothing for
 //! HEAD. The answer carries its [`Outcome`](mainstay_core::Outcome) in its extensions, where the access log reads it.
@@ -55,6 +56,7 @@ pub mod form;
 pub mod grpc_timeout;
 pub mod idempotency;
 pub mod load_shed;
+pub mod outbound;
 pub mod panic_guard;
 pub mod problem;
 pub mod propagate;
