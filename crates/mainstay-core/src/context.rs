@@ -54,6 +54,8 @@ pub struct Parts {
     pub deadline: Option<Deadline>,
     /// How far the deadline [may be moved](RequestContext::extend_deadline); `None`: not at all.
     pub latest_deadline: Option<Deadline>,
+    /// Whether the caller says that it sends this call again, so that what is called for it is not multiplied.
+    pub is_repetition: bool,
 }
 
 /// The tenant of this call was already decided to be another one.
@@ -158,6 +160,11 @@ impl RequestContext {
     /// Whether the peer is one of ours.
     pub fn trust(&self) -> Trust {
         self.shared.parts.trust
+    }
+
+    /// Whether the caller says that it sends this call again: then calls that are made for it are sent once and not repeated.
+    pub fn is_repetition(&self) -> bool {
+        self.shared.parts.is_repetition
     }
 
     /// When the call came in, on the monotonic clock.
@@ -289,6 +296,7 @@ impl Parts {
             received_at,
             deadline: None,
             latest_deadline: None,
+            is_repetition: false,
         }
     }
 }

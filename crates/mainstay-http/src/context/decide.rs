@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::{Shared, TrustedTrace, forwarded, host};
 use crate::headers::{TRACEPARENT, TRACESTATE, X_CORRELATION_ID, X_REQUEST_ID};
+use crate::outbound::repeat::inbound_repetition;
 
 pub(super) const HTTP: Scheme = Scheme::plain("http");
 pub(super) const HTTPS: Scheme = Scheme::encrypted("https");
@@ -59,6 +60,7 @@ impl Shared {
             received_at,
             deadline,
             latest_deadline,
+            is_repetition: inbound_repetition(headers),
         })
     }
 }

@@ -47,17 +47,18 @@ use bytes::Bytes;
 use garde::Validate;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
-use mainstay_core::Reason;
-use mainstay_core::call::{CallError, CallFailure, Hint, Next, Repeat};
+use mainstay_core::call::{Attempts, CallError, CallFailure, Hint, Next, Repeat};
+use mainstay_core::{Reason, RequestContext};
 use serde::{Deserialize, Serialize};
 
 use super::grpc::{self, Codes, GrpcCode, Pushback};
 use super::peek::PeekedTrailers;
 use super::replay::ReplayBody;
 use super::retry_after;
+use crate::call_log::AttemptNumber;
 use crate::form::is_grpc;
 use crate::headers::{GRPC_PREVIOUS_RPC_ATTEMPTS, IDEMPOTENCY_KEY};
-pub use attempt::{Attempts, InboundRepetition, inbound_repetition};
+pub use attempt::{InboundRepetition, inbound_repetition};
 
 /// Settings of [`HttpRepeat`].
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, Validate)]
@@ -69,6 +70,10 @@ pub struct RepeatConfig {
     /// still there a moment later, and the calls that meet it are better not multiplied.
     #[garde(inner(range(min = 400, max = 599)))]
     pub statuses: Vec<u16>,
+    /// The HTTP statuses, 400 to 599, by which this service says that it did nothing: such a call is sent again whatever its method
+    /// does, and an attempt that ended so has not run. None by default: it takes the service's word, in its documentation.
+    #[garde(inner(range(min = 400, max = 599)))]
+    pub did_nothing: Vec<u16>,
     /// The gRPC codes after which a call is sent again, whatever its method does, if no data had come. UNAVAILABLE by default,
     /// the code that gRPC reserves for it; empty where methods are not idempotent and may fail half-way.
     #[garde(skip)]
@@ -84,6 +89,7 @@ pub struct RepeatConfig {
 /// The rules of HTTP and gRPC for repeated calls, for errors of type `E`. See the [module](self).
 pub struct HttpRepeat<E> {
     statuses: Vec<u16>,
+    did_nothing: Vec<u16>,
     codes: Codes,
     attempt_header: Option<HeaderName>,
     reached: fn(&E) -> bool,
@@ -107,6 +113,7 @@ impl Default for RepeatConfig {
     fn default() -> Self {
         Self {
             statuses: vec![408, 425, 429, 502, 503, 504],
+            did_nothing: Vec::new(),
             grpc_codes: vec![GrpcCode::Unavailable],
             attempt_header: attempt::HEADER.as_str().to_owned(),
         }
@@ -146,6 +153,7 @@ impl<E> HttpRepeat<E> {
         config.validate()?;
         Ok(Self {
             statuses: config.statuses.clone(),
+            did_nothing: config.did_nothing.clone(),
             codes: Codes::of(&config.grpc_codes),
             // The empty name is none.
             attempt_header: HeaderName::try_from(&config.attempt_header).ok(),
@@ -166,7 +174,9 @@ impl<E> HttpRepeat<E> {
 
     fn after_answer<B, R>(&self, again: &Request<B>, answer: &Response<R>) -> Option<Hint> {
         if !is_grpc(again.headers()) {
-            let helps = self.statuses.contains(&answer.status().as_u16()) && is_idempotent(again);
+            let status = answer.status().as_u16();
+            let helps =
+                self.did_nothing.contains(&status) || self.statuses.contains(&status) && is_idempotent(again);
             return helps.then(|| comes_back(answer));
         }
         if answer.status() != StatusCode::OK {
@@ -215,21 +225,24 @@ where
 
     fn may_have_run(&self, result: Result<&Response<R>, &E>) -> bool {
         match result.map_err(|error| (error, error.rejection())) {
-            // Whoever answers may have worked before.
-            Ok(_) => true,
+            // Whoever answers may have worked before, unless it says that it has not.
+            Ok(answer) => !self.did_nothing.contains(&answer.status().as_u16()),
             Err((_, Some(rejection))) => rejection.reason == Reason::DeadlineExceeded,
             Err((error, None)) => (self.reached)(error),
         }
     }
 
     fn is_repetition(&self, request: &Request<ReplayBody<B>>) -> bool {
-        request.extensions().get::<InboundRepetition>().is_some()
+        let extensions = request.extensions();
+        extensions.get::<RequestContext>().is_some_and(RequestContext::is_repetition)
+            || extensions.get::<InboundRepetition>().is_some()
     }
 
     fn number(&self, request: &mut Request<ReplayBody<B>>, attempt: u32) {
         if attempt < 2 {
             return;
         }
+        request.extensions_mut().insert(AttemptNumber(attempt));
         let headers = request.headers_mut();
         if is_grpc(headers) {
             headers.insert(GRPC_PREVIOUS_RPC_ATTEMPTS, HeaderValue::from(attempt - 1));
@@ -238,18 +251,17 @@ where
         }
     }
 
-    fn answered(&self, response: &mut Response<R>, attempts: u32) {
-        if attempts > 1 {
-            response.extensions_mut().insert(Attempts(attempts));
-        }
+    fn answered(&self, response: &mut Response<R>, attempts: Attempts) {
+        response.extensions_mut().insert(attempts);
     }
 }
 
 impl<E> Clone for HttpRepeat<E> {
     fn clone(&self) -> Self {
-        let Self { statuses, codes, attempt_header, reached } = self;
+        let Self { statuses, did_nothing, codes, attempt_header, reached } = self;
         Self {
             statuses: statuses.clone(),
+            did_nothing: did_nothing.clone(),
             codes: *codes,
             attempt_header: attempt_header.clone(),
             reached: *reached,
@@ -261,6 +273,7 @@ impl<E> fmt::Debug for HttpRepeat<E> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpRepeat")
             .field("statuses", &self.statuses)
+            .field("did_nothing", &self.did_nothing)
             .field("codes", &self.codes)
             .field("attempt_header", &self.attempt_header)
             .finish_non_exhaustive()

@@ -1,6 +1,6 @@
 //! Which attempt a call is, in its headers and in its answer.
 
-use http::{HeaderMap, HeaderName, Response};
+use http::{HeaderMap, HeaderName};
 
 use crate::headers::GRPC_PREVIOUS_RPC_ATTEMPTS;
 
@@ -10,14 +10,11 @@ pub(super) const HEADER: HeaderName = HeaderName::from_static("x-request-attempt
 /// What the Envoys of a mesh write.
 const ENVOY: HeaderName = HeaderName::from_static("x-envoy-attempt-count");
 
-/// How often a call was sent until this answer came, 2 or more, in the answer's extensions; without it, once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Attempts(pub u32);
-
 /// In the extensions of an outbound request: the call that it serves is a repetition itself, so it is sent once and not
 /// multiplied further. Three tiers that try three times each would try 27 times.
 ///
-/// Whoever makes the request puts it there, if [`inbound_repetition`] says so of the inbound one.
+/// Needed only where no [`RequestContext`](mainstay_core::RequestContext) reaches the call, which knows it by itself. Whoever makes the request
+/// puts it there, if [`inbound_repetition`] says so of the inbound one.
 ///
 /// ```
 /// use mainstay_http::outbound::repeat::{InboundRepetition, inbound_repetition};
@@ -53,13 +50,4 @@ fn number(text: &[u8]) -> Option<u32> {
         Some(number.saturating_mul(10).saturating_add(digit))
     };
     if text.is_empty() { None } else { text.iter().try_fold(0, add) }
-}
-
-// === impl Attempts ===
-
-impl Attempts {
-    /// How often the call was sent until this answer came, 1 where nobody said.
-    pub fn of<B>(answer: &Response<B>) -> u32 {
-        answer.extensions().get().map_or(1, |Self(attempts)| *attempts)
-    }
 }

@@ -8,12 +8,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Version};
 use http_body_util::{BodyExt, Full};
-use mainstay_core::call::{CallError, Hint, Next, Repeat};
-use mainstay_core::{Reason, Rejection};
+use mainstay_core::call::{Attempts, CallError, Hint, Next, Repeat};
+use mainstay_core::{Parts, Reason, Rejection, RequestContext, RequestId, TraceContext};
 use mainstay_testkit::body::{ScriptedBody, Size, Step};
 use tower::{Layer, Service, ServiceExt, service_fn};
 
-use super::{Attempts, HttpRepeat, Idempotent, InboundRepetition, RepeatConfig, inbound_repetition};
+use super::{HttpRepeat, Idempotent, InboundRepetition, RepeatConfig, inbound_repetition};
 use crate::outbound::grpc::GrpcCode;
 use crate::outbound::peek::{PeekLayer, PeekedTrailers};
 use crate::outbound::replay::ReplayBody;
@@ -147,8 +147,8 @@ fn a_refused_connection_is_found_however_deep_it_lies() {
     let open = Rejection::new(Reason::Unavailable, "the circuit is open").into();
     assert_eq!(rules.next(&sent(Method::GET), Err::<&Response<()>, _>(&open)), Next::Return);
 
-    let told =
-        HttpRepeat::with_reached(&RepeatConfig::default(), |error: &Failure| error.attempts > 1).unwrap();
+    let told = HttpRepeat::with_reached(&RepeatConfig::default(), |error: &Failure| error.attempts.count > 1)
+        .unwrap();
     assert_eq!(told.next(&sent(Method::POST), Err::<&Response<()>, _>(&reset())), AGAIN);
 }
 
@@ -301,13 +301,35 @@ fn only_a_number_makes_an_inbound_call_a_repetition() {
 }
 
 #[test]
-fn an_answer_says_how_many_attempts_were_made() {
+fn an_answer_says_how_many_attempts_were_made_and_whether_an_earlier_one_may_have_run() {
     let mut response = answer(200, &[]);
-    let rules = rules();
-    for (attempts, expected) in [(1, None), (3, Some(Attempts(3)))] {
-        Repeat::<Sent, _, _>::answered(&rules, &mut response, attempts);
-        assert_eq!(response.extensions().get(), expected.as_ref());
-        assert_eq!(Attempts::of(&response), attempts);
+    let attempts = Attempts { count: 3, earlier_may_have_run: true };
+    Repeat::<Sent, _, _>::answered(&rules(), &mut response, attempts);
+    assert_eq!(response.extensions().get(), Some(&attempts));
+}
+
+#[test]
+fn a_service_that_says_that_it_did_nothing_is_believed_where_the_settings_name_its_word() {
+    let config = RepeatConfig { did_nothing: vec![503], ..RepeatConfig::default() };
+    let rules = HttpRepeat::<Failure>::new(&config).unwrap();
+    let post: Sent = Request::post("/charges").body(ReplayBody::new(Full::default(), 64)).unwrap();
+    for (status, repeated) in [(503, true), (502, false)] {
+        let answer = answer(status, &[]);
+        let next = Repeat::next(&rules, &post, Ok(&answer));
+        assert_eq!(next == Next::Repeat(Hint::None), repeated, "{status}");
+        assert_eq!(Repeat::<Sent, _, _>::may_have_run(&rules, Ok(&answer)), !repeated);
+    }
+}
+
+#[test]
+fn a_call_for_a_repetition_is_one_by_its_context() {
+    let now = tokio::time::Instant::now().into_std();
+    let trace = TraceContext::root([1; 16], [2; 8]);
+    let mut call: Sent = Request::get("/").body(ReplayBody::new(Full::default(), 64)).unwrap();
+    for is_repetition in [false, true] {
+        let parts = Parts::new(RequestId::parse(b"r").unwrap(), trace.clone(), now);
+        call.extensions_mut().insert(RequestContext::new(Parts { is_repetition, ..parts }));
+        assert_eq!(Repeat::<_, Response<()>, _>::is_repetition(&rules(), &call), is_repetition);
     }
 }
 
