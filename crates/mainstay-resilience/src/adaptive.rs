@@ -46,7 +46,7 @@
 //!
 //! Stands inside the retry and outside what it protects. Refuses with [`Reason::Overloaded`], in the call's future, what
 //! was never sent. Dropping the future gives its place to the next. Two readings of the clock a call and one short lock
-//! at its end, for the algorithm's few numbers; nothing is allocated, but one box for a call that waits.
+//! at its end, for the algorithm's few numbers; nothing is allocated, but for a call that waits.
 
 mod aimd;
 mod algorithm;

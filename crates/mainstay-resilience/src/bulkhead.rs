@@ -35,7 +35,8 @@
 //! Dropping the future, queued or running, gives its place to the next.
 //!
 //! The count is one atomic number: a call that finds a place, with or without a queue behind it, takes no lock and
-//! allocates nothing. A call that waits allocates one box and clones the service.
+//! allocates nothing, and neither does one that is refused at once. A call that waits makes two small allocations, clones
+//! the service and locks the queue for a moment.
 
 pub(crate) mod passage;
 pub(crate) mod places;

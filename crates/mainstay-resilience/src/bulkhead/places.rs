@@ -1,19 +1,21 @@
 //! So many places and a bounded queue for them: the limit, what is in flight and who waits are one atomic number.
 //!
-//! While nobody waits, entering and leaving are one compare-and-swap each. A place that is given back while somebody
-//! waits is handed to the first in the queue without ever being free, so nobody overtakes. Handing over and leaving the
-//! queue are done under a lock, of which calls that find a place know nothing.
+//! While nobody waits, entering and leaving are one compare-and-swap each. A place that is given back while somebody waits
+//! is handed to the first in the queue without ever being free, so nobody overtakes. The queue is under a lock, of which
+//! calls that find a place know nothing; nobody is woken while it is held.
 //!
-//! The queue itself is a [`Semaphore`] that begins without permits: each permit is one place handed over. It is asked
-//! only after the number has decided that a call waits, so tokio's budget for cooperative tasks makes nobody wait who
-//! need not.
+//! tokio's semaphore is not used: it would have to be told of lowered limits, hands a place on without asking for the limit when
+//! a waiter leaves, and knows a waiter only from its first poll on.
 
+use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use mainstay_core::{Deadline, ambient};
-use tokio::sync::Semaphore;
+use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
 const BITS: u32 = 21;
@@ -36,9 +38,14 @@ pub(crate) struct Count {
 pub(crate) struct Places {
     count: AtomicU64,
     most_waiting: u32,
-    queue: Semaphore,
-    // Held while a place is handed over and while a call leaves the queue.
-    handing_over: Mutex<()>,
+    queue: Mutex<Queue>,
+}
+
+/// Those that wait, in their order. While it is locked there are as many as are counted.
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: VecDeque<(u64, oneshot::Sender<()>)>,
+    next_number: u64,
 }
 
 /// The state of a layer that has places, which its permits keep alive.
@@ -58,9 +65,14 @@ pub(crate) enum Entry<T: HasPlaces> {
 #[derive(Debug)]
 pub(crate) struct Permit<T: HasPlaces>(pub(crate) Arc<T>);
 
-/// One place in the queue, left on drop.
+/// One place in the queue, left on drop. As a future it is the place that it is handed.
 #[derive(Debug)]
-pub(crate) struct Waiter<T: HasPlaces>(Option<Arc<T>>);
+pub(crate) struct Waiter<T: HasPlaces> {
+    // None: it has become a permit.
+    shared: Option<Arc<T>>,
+    number: u64,
+    handed_over: oneshot::Receiver<()>,
+}
 
 /// When a wait that begins now ends at the latest: after `max_wait`, or when the current call's caller stops waiting.
 pub(crate) fn wait_ends(max_wait: Option<Duration>, now: Instant) -> Option<Instant> {
@@ -126,8 +138,7 @@ impl Places {
         Self {
             count: AtomicU64::new(count.pack()),
             most_waiting: most_waiting.min(MOST),
-            queue: Semaphore::const_new(0),
-            handing_over: Mutex::new(()),
+            queue: Mutex::default(),
         }
     }
 
@@ -143,11 +154,11 @@ impl Places {
 
     /// Hands places that are free after the limit was raised to those that wait.
     pub(crate) fn serve(&self) {
-        if self.count().hand_over().is_some() {
-            let _handing_over = self.lock();
-            while self.update(Count::hand_over).is_some() {
-                self.queue.add_permits(1);
-            }
+        while self.count().hand_over().is_some() {
+            let mut queue = self.lock();
+            let first = self.update(Count::hand_over).and_then(|_| queue.waiting.pop_front());
+            drop(queue);
+            hand_over_to(first);
         }
     }
 
@@ -155,28 +166,27 @@ impl Places {
         if self.update(Count::leave).is_some() {
             return;
         }
-        let _handing_over = self.lock();
+        let mut queue = self.lock();
         let passed_on = |count: Count| Count { waiting: count.waiting - 1, ..count };
         // The queue may have emptied while this waited for the lock.
         let before = self.update(|count| Some(count.leave().unwrap_or_else(|| passed_on(count))));
-        if before.is_some_and(|before| before.leave().is_none()) {
-            self.queue.add_permits(1);
-        }
+        let is_passed_on = before.is_some_and(|before| before.leave().is_none());
+        let first = if is_passed_on { queue.waiting.pop_front() } else { None };
+        drop(queue);
+        hand_over_to(first);
     }
 
-    /// A call leaves the queue; its hold on the semaphore is gone already, and a place that it was handed and did not
-    /// take is the next one's.
-    ///
-    /// Under the lock, every call in the queue is either counted as waiting or has a permit in the semaphore. So whoever
-    /// leaves takes one or the other with it, and it does not matter whose.
-    fn leave_queue(&self) {
-        let handing_over = self.lock();
-        if let Ok(permit) = self.queue.try_acquire() {
-            permit.forget();
-            drop(handing_over);
-            self.give_back();
-        } else {
+    /// A call leaves the queue, or was handed a place that it has not taken.
+    fn leave_queue(&self, number: u64) {
+        let mut queue = self.lock();
+        if let Ok(index) = queue.waiting.binary_search_by_key(&number, |(number, _)| *number) {
+            let left = queue.waiting.remove(index);
             self.update(|count| Some(Count { waiting: count.waiting - 1, ..count }));
+            drop(queue);
+            drop(left);
+        } else {
+            drop(queue);
+            self.give_back();
         }
     }
 
@@ -186,8 +196,15 @@ impl Places {
         self.count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, change).ok().map(Count::unpack)
     }
 
-    fn lock(&self) -> MutexGuard<'_, ()> {
-        self.handing_over.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Never called while the queue is locked: the waker may be anybody's. A waiter that is gone gives the place back itself.
+fn hand_over_to(waiter: Option<(u64, oneshot::Sender<()>)>) {
+    if let Some((_, waiter)) = waiter {
+        waiter.send(()).ok();
     }
 }
 
@@ -197,11 +214,35 @@ impl<T: HasPlaces> Entry<T> {
     /// Takes a place, or one in the queue.
     pub(crate) fn of(shared: &Arc<T>) -> Self {
         let places = shared.places();
-        match places.update(|count| count.enter().or_else(|| count.queue(places.most_waiting))) {
+        if places.update(Count::enter).is_some() {
+            return Self::Free(Permit(Arc::clone(shared)));
+        }
+        let enter_or_queue = |count: Count| count.enter().or_else(|| count.queue(places.most_waiting));
+        // Who is refused takes no lock.
+        if enter_or_queue(places.count()).is_none() {
+            return Self::Full;
+        }
+        let mut queue = places.lock();
+        match places.update(enter_or_queue) {
             None => Self::Full,
             Some(before) if before.enter().is_some() => Self::Free(Permit(Arc::clone(shared))),
-            Some(_) => Self::Queued(Waiter(Some(Arc::clone(shared)))),
+            Some(_) => {
+                let (number, handed_over) = queue.join();
+                Self::Queued(Waiter { shared: Some(Arc::clone(shared)), number, handed_over })
+            }
         }
+    }
+}
+
+// === impl Queue ===
+
+impl Queue {
+    fn join(&mut self) -> (u64, oneshot::Receiver<()>) {
+        let number = self.next_number;
+        self.next_number += 1;
+        let (hand_over, handed_over) = oneshot::channel();
+        self.waiting.push_back((number, hand_over));
+        (number, handed_over)
     }
 }
 
@@ -216,28 +257,29 @@ impl<T: HasPlaces> Drop for Permit<T> {
 // === impl Waiter ===
 
 impl<T: HasPlaces> Waiter<T> {
-    /// Waits for a place, until `ends` at the latest; `None`: there was none until then. Waiters come in the order in which they
-    /// were first polled.
+    /// Waits for a place, until `ends` at the latest; `None`: there was none until then.
     pub(crate) async fn turn(self, ends: Option<Instant>) -> Option<Permit<T>> {
         match ends {
-            None => Some(self.place().await),
-            Some(ends) => timeout_at(ends, self.place()).await.ok(),
+            None => Some(self.await),
+            Some(ends) => timeout_at(ends, self).await.ok(),
         }
     }
+}
 
-    async fn place(mut self) -> Permit<T> {
-        if let Some(shared) = &self.0 {
-            let handed_over = shared.places().queue.acquire().await.expect("the queue is never closed");
-            handed_over.forget();
-        }
-        Permit(self.0.take().expect("only this and the drop after it take it"))
+impl<T: HasPlaces> Future for Waiter<T> {
+    type Output = Permit<T>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Permit<T>> {
+        ready!(Pin::new(&mut self.handed_over).poll(cx))
+            .expect("who is taken out of the queue is handed a place");
+        Poll::Ready(Permit(self.shared.take().expect("a future is not polled after its end")))
     }
 }
 
 impl<T: HasPlaces> Drop for Waiter<T> {
     fn drop(&mut self) {
-        if let Some(shared) = self.0.take() {
-            shared.places().leave_queue();
+        if let Some(shared) = self.shared.take() {
+            shared.places().leave_queue(self.number);
         }
     }
 }

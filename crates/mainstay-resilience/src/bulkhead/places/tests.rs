@@ -2,13 +2,13 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::task::{Context, Poll, Waker};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
 
 use proptest::prelude::*;
 
-use super::{Count, Entry, HasPlaces, MOST, Permit, Places};
+use super::{Count, Entry, HasPlaces, MOST, Permit, Places, Waiter};
 
 struct Shared(Places);
 
@@ -43,11 +43,58 @@ fn a_place_that_a_higher_limit_frees_is_for_those_that_wait_also_before_it_is_ha
     let Entry::Free(_first) = Entry::of(&shared) else { panic!("it is free") };
     let Entry::Queued(waiter) = Entry::of(&shared) else { panic!("it is taken") };
     let mut waiting: Waiting = Box::pin(waiter.turn(None));
-    assert!(poll(&mut waiting).is_pending());
     shared.0.set_limit(2);
     let Entry::Queued(_newcomer) = Entry::of(&shared) else { panic!("it overtook") };
     shared.0.serve();
     assert!(poll(&mut waiting).is_ready());
+}
+
+#[test]
+fn the_queue_is_in_the_order_of_the_calls_whoever_is_polled_first() {
+    let shared = places(1, 2);
+    let Entry::Free(running) = Entry::of(&shared) else { panic!("it is free") };
+    let queued = || -> Waiting {
+        let Entry::Queued(waiter) = Entry::of(&shared) else { panic!("it is taken") };
+        Box::pin(waiter.turn(None))
+    };
+    let (mut first, mut second) = (queued(), queued());
+    assert!(poll(&mut second).is_pending());
+    drop(running);
+    assert!(poll(&mut second).is_pending() && poll(&mut first).is_ready());
+}
+
+#[test]
+fn a_waker_may_use_the_places_that_wake_it() {
+    /// Leaves the queue when it is woken, as a task does that is dropped by its last waker.
+    struct Leaves(Mutex<Option<Waiter<Shared>>>);
+
+    impl Wake for Leaves {
+        fn wake(self: Arc<Self>) {
+            drop(self.0.lock().unwrap().take());
+        }
+    }
+
+    let queued = |shared: &Arc<Shared>| match Entry::of(shared) {
+        Entry::Queued(waiter) => waiter,
+        Entry::Free(_) | Entry::Full => panic!("it is taken, and the queue has room"),
+    };
+    let give_back: fn(&Shared, Permit<Shared>) = |_, running| drop(running);
+    let raise_limit: fn(&Shared, Permit<Shared>) = |shared, running| {
+        shared.0.set_limit(2);
+        shared.0.serve();
+        drop(running);
+    };
+    for wake in [give_back, raise_limit] {
+        let shared = places(1, 2);
+        let Entry::Free(running) = Entry::of(&shared) else { panic!("it is free") };
+        let mut first: Waiting = Box::pin(queued(&shared).turn(None));
+        let waker = Arc::new(Leaves(Mutex::new(Some(queued(&shared))))).into();
+        assert!(first.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        wake(&shared, running);
+        assert_eq!((shared.0.count().in_flight, shared.0.count().waiting), (1, 0));
+        drop(first);
+        assert_eq!(shared.0.count().in_flight, 0);
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -88,15 +135,6 @@ impl Model {
 
     fn waiting(&self) -> usize {
         self.queue.iter().filter(|has_place| !**has_place).count()
-    }
-
-    /// A place that was handed over and not taken is the next one's, also above a limit that was lowered meanwhile.
-    fn leave_queue(&mut self, index: usize) {
-        if self.queue.remove(index) == Some(true)
-            && let Some(next) = self.queue.iter_mut().find(|has_place| !**has_place)
-        {
-            *next = true;
-        }
     }
 
     fn serve(&mut self) {
@@ -141,7 +179,7 @@ proptest! {
                 Step::Leave(index) if !queue.is_empty() => {
                     let index = index % queue.len();
                     drop(queue.remove(index));
-                    model.leave_queue(index);
+                    model.queue.remove(index);
                 }
                 Step::Look(index) if !queue.is_empty() => {
                     let index = index % queue.len();
@@ -170,7 +208,7 @@ proptest! {
         queue.clear();
         let limit = shared.0.count().limit;
         prop_assert_eq!(shared.0.count(), Count { limit, in_flight: 0, waiting: 0 });
-        prop_assert_eq!(shared.0.queue.available_permits(), 0, "a place handed over to nobody");
+        prop_assert!(shared.0.lock().waiting.is_empty());
     }
 }
 
@@ -210,7 +248,7 @@ async fn on_several_threads_there_are_never_more_than_the_limit_and_everybody_ha
         task.await.unwrap();
     }
     assert_eq!(shared.0.count(), Count { limit: 3, in_flight: 0, waiting: 0 });
-    assert_eq!(shared.0.queue.available_permits(), 0);
+    assert!(shared.0.lock().waiting.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -241,7 +279,7 @@ async fn on_several_threads_a_limit_that_moves_loses_no_place_and_leaves_nobody_
     }
     let limit = shared.0.count().limit;
     assert_eq!(shared.0.count(), Count { limit, in_flight: 0, waiting: 0 });
-    assert_eq!(shared.0.queue.available_permits(), 0);
+    assert!(shared.0.lock().waiting.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -269,6 +307,6 @@ async fn on_several_threads_calls_that_are_aborted_at_any_moment_leave_nothing_b
             assert!(task.await.is_ok() || number % 2 == 0, "a call that nobody aborted had its turn");
         }
         assert_eq!(shared.0.count(), Count { limit: 2, in_flight: 0, waiting: 0 });
-        assert_eq!(shared.0.queue.available_permits(), 0);
+        assert!(shared.0.lock().waiting.is_empty());
     }
 }
