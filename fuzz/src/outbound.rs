@@ -110,14 +110,14 @@ pub fn check_answer(input: &Answer) {
     assert_ne!(judged, Verdict::Ignored);
     assert!(!judged.is_failure() || matches!(status, 200 | 429 | 500..=599), "{status} is {judged:?}");
 
-    let rules = HttpRepeat::<CallError<io::Error>>::new(&RepeatConfig::default()).expect("sound settings");
+    let rules = HttpRepeat::new(&RepeatConfig::default()).expect("sound settings");
     let next = |method: Method, is_grpc: bool| {
         let mut request = Request::new(ReplayBody::new(Full::<Bytes>::default(), 0));
         *request.method_mut() = method;
         if is_grpc {
             request.headers_mut().insert("content-type", HeaderValue::from_static("application/grpc"));
         }
-        rules.next(&request, Ok(&answer))
+        rules.next(&request, Ok::<_, &CallError<io::Error>>(&answer))
     };
     assert_eq!(next(Method::POST, false), Next::Return);
     let get = next(Method::GET, false);

@@ -75,7 +75,7 @@ pub use config::{AbandonedCalls, BreakerConfig, OnRetryAfter, SlidingWindow, Whe
 pub use event::{BreakerEvent, BreakerMetrics, IllegalTransition, State};
 pub use future::BreakerFuture;
 pub use handle::BreakerHandle;
-pub use keyed::{KeyedBreaker, KeyedBreakerHandle, KeyedBreakerLayer};
+pub use keyed::{KeyOf, KeyedBreaker, KeyedBreakerHandle, KeyedBreakerLayer};
 
 use crate::events::Listener;
 use circuit::{Circuit, NotPermitted, World};
@@ -142,9 +142,8 @@ impl<A> BreakerLayer<A> {
     }
 
     /// One circuit for each key of a request, such as its origin, instead of one for all: at most `capacity` are kept.
-    pub fn keyed<F, K, Req>(self, capacity: NonZeroU32, key_of: F) -> KeyedBreakerLayer<A, F, K>
+    pub fn keyed<F, K>(self, capacity: NonZeroU32, key_of: F) -> KeyedBreakerLayer<A, F, K>
     where
-        F: Fn(&Req) -> K,
         K: Clone + Eq + Hash,
     {
         KeyedBreakerLayer::new(self.settle, self.config, self.listener, capacity, key_of)

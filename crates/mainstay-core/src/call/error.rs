@@ -27,7 +27,7 @@ pub trait CallFailure: From<Rejection> {
         self.rejection().is_some_and(|rejection| rejection.reason != Reason::DeadlineExceeded)
     }
 
-    /// The error as such, for its text and its sources.
+    /// What ended the call, for its text and its sources: the service's own error, or the refusal.
     fn as_error(&self) -> &(dyn Error + 'static);
 
     /// What [`attempted`](Self::attempted) said; one attempt by default.
@@ -127,7 +127,10 @@ impl<E: Error + 'static> CallFailure for CallError<E> {
     }
 
     fn as_error(&self) -> &(dyn Error + 'static) {
-        self
+        match &self.cause {
+            Cause::Rejected(rejection) => rejection,
+            Cause::Service(error) => error,
+        }
     }
 
     fn attempts(&self) -> Attempts {

@@ -39,7 +39,6 @@
 mod attempt;
 
 use std::error::Error;
-use std::fmt::{self, Formatter};
 use std::io;
 use std::time::SystemTime;
 
@@ -47,7 +46,7 @@ use bytes::Bytes;
 use garde::Validate;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
-use mainstay_core::call::{Attempts, CallError, CallFailure, Hint, Next, Repeat};
+use mainstay_core::call::{Attempts, CallFailure, Hint, Next, Repeat};
 use mainstay_core::{Reason, RequestContext};
 use serde::{Deserialize, Serialize};
 
@@ -86,26 +85,20 @@ pub struct RepeatConfig {
     pub attempt_header: String,
 }
 
-/// The rules of HTTP and gRPC for repeated calls, for errors of type `E`. See the [module](self).
-pub struct HttpRepeat<E> {
+/// The rules of HTTP and gRPC for repeated calls. See the [module](self).
+#[derive(Clone, Debug)]
+pub struct HttpRepeat {
     statuses: Vec<u16>,
     did_nothing: Vec<u16>,
     codes: Codes,
     attempt_header: Option<HeaderName>,
-    reached: fn(&E) -> bool,
+    reached: fn(&(dyn Error + 'static)) -> bool,
 }
 
 /// In the extensions of a request: it may be carried out twice without harm, though its method does not say so, as a search by
 /// POST, or a gRPC method that only reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Idempotent;
-
-/// An error that may tell that the call it ends never reached the service.
-pub trait Reached {
-    /// Whether the service may have got the call. Only a proof of the contrary is a "no": a refusal of a layer of ours, or
-    /// [`ConnectionRefused`](io::ErrorKind::ConnectionRefused) among the error's sources, which is known before anything is sent.
-    fn reached(&self) -> bool;
-}
 
 // === impl RepeatConfig ===
 
@@ -130,26 +123,13 @@ fn is_header_name_or_empty(text: &str, (): &()) -> garde::Result {
 
 // === impl HttpRepeat ===
 
-impl<E: Reached> HttpRepeat<E> {
-    /// The rules with these settings, for errors that know whether the call reached the service.
+impl HttpRepeat {
+    /// The rules with these settings.
     ///
     /// # Errors
     ///
     /// A status is no failure, or the header's name is none.
     pub fn new(config: &RepeatConfig) -> Result<Self, garde::Report> {
-        Self::with_reached(config, E::reached)
-    }
-}
-
-impl<E> HttpRepeat<E> {
-    /// The rules with these settings, where `reached` says whether the call that ended in this error may have reached the
-    /// service. A client that knows more than [`Reached`] says it here: a stream that HTTP/2 refused, a request that was
-    /// still waiting for its connection.
-    ///
-    /// # Errors
-    ///
-    /// A status is no failure, or the header's name is none.
-    pub fn with_reached(config: &RepeatConfig, reached: fn(&E) -> bool) -> Result<Self, garde::Report> {
         config.validate()?;
         Ok(Self {
             statuses: config.statuses.clone(),
@@ -157,17 +137,23 @@ impl<E> HttpRepeat<E> {
             codes: Codes::of(&config.grpc_codes),
             // The empty name is none.
             attempt_header: HeaderName::try_from(&config.attempt_header).ok(),
-            reached,
+            reached: may_have_reached,
         })
     }
 
-    fn after_error<B>(&self, again: &Request<B>, error: &E) -> Option<Hint>
-    where
-        E: CallFailure,
-    {
+    /// Asks this whether the call that ended in an error may have reached the service. A client that knows more than that a connection
+    /// was [refused](io::ErrorKind::ConnectionRefused) says it here: a stream that HTTP/2 refused, a request that was still waiting for
+    /// its connection.
+    #[must_use]
+    pub fn reached(mut self, reached: fn(&(dyn Error + 'static)) -> bool) -> Self {
+        self.reached = reached;
+        self
+    }
+
+    fn after_error<B>(&self, again: &Request<B>, error: &impl CallFailure) -> Option<Hint> {
         let helps = match error.rejection() {
             Some(rejection) => rejection.reason == Reason::DeadlineExceeded && is_idempotent(again),
-            None => is_idempotent(again) || !(self.reached)(error),
+            None => is_idempotent(again) || !(self.reached)(error.as_error()),
         };
         helps.then_some(Hint::None)
     }
@@ -197,7 +183,7 @@ impl<E> HttpRepeat<E> {
     }
 }
 
-impl<B, R, E> Repeat<Request<ReplayBody<B>>, Response<R>, E> for HttpRepeat<E>
+impl<B, R, E> Repeat<Request<ReplayBody<B>>, Response<R>, E> for HttpRepeat
 where
     B: Body<Data = Bytes> + Unpin,
     E: CallFailure,
@@ -228,7 +214,7 @@ where
             // Whoever answers may have worked before, unless it says that it has not.
             Ok(answer) => !self.did_nothing.contains(&answer.status().as_u16()),
             Err((_, Some(rejection))) => rejection.reason == Reason::DeadlineExceeded,
-            Err((error, None)) => (self.reached)(error),
+            Err((error, None)) => (self.reached)(error.as_error()),
         }
     }
 
@@ -256,30 +242,6 @@ where
     }
 }
 
-impl<E> Clone for HttpRepeat<E> {
-    fn clone(&self) -> Self {
-        let Self { statuses, did_nothing, codes, attempt_header, reached } = self;
-        Self {
-            statuses: statuses.clone(),
-            did_nothing: did_nothing.clone(),
-            codes: *codes,
-            attempt_header: attempt_header.clone(),
-            reached: *reached,
-        }
-    }
-}
-
-impl<E> fmt::Debug for HttpRepeat<E> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HttpRepeat")
-            .field("statuses", &self.statuses)
-            .field("did_nothing", &self.did_nothing)
-            .field("codes", &self.codes)
-            .field("attempt_header", &self.attempt_header)
-            .finish_non_exhaustive()
-    }
-}
-
 fn is_idempotent<B>(request: &Request<B>) -> bool {
     let by_method = matches!(
         *request.method(),
@@ -302,21 +264,9 @@ fn comes_back<R>(answer: &Response<R>) -> Hint {
     }
 }
 
-// === impl Reached ===
-
-impl<E: Error + 'static> Reached for CallError<E> {
-    fn reached(&self) -> bool {
-        self.may_have_run(|error| !was_refused(error))
-    }
-}
-
-impl Reached for Box<dyn Error + Send + Sync> {
-    fn reached(&self) -> bool {
-        match self.rejection() {
-            Some(rejection) => rejection.reason == Reason::DeadlineExceeded,
-            None => !was_refused(&**self),
-        }
-    }
+/// Only a connection that was refused is known to have carried nothing.
+fn may_have_reached(error: &(dyn Error + 'static)) -> bool {
+    !was_refused(error)
 }
 
 fn was_refused(error: &(dyn Error + 'static)) -> bool {

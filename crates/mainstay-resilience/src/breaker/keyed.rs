@@ -47,10 +47,32 @@ pub struct KeyedBreakerHandle<K> {
     circuits: Arc<Circuits<K>>,
 }
 
+/// Says which circuit a request belongs to. Closures of this shape do.
+pub trait KeyOf<Req> {
+    /// What circuits are told apart by: cheap to clone.
+    type Key;
+
+    /// The request's key.
+    fn key_of(&self, request: &Req) -> Self::Key;
+}
+
 struct Circuits<K> {
     config: Arc<BreakerConfig>,
     listener: Listener<BreakerEvent>,
     by_key: Keyed<K, Circuit>,
+}
+
+// === impl KeyOf ===
+
+impl<F, Req, K> KeyOf<Req> for F
+where
+    F: Fn(&Req) -> K,
+{
+    type Key = K;
+
+    fn key_of(&self, request: &Req) -> K {
+        self(request)
+    }
 }
 
 // === impl KeyedBreakerLayer ===
@@ -116,7 +138,7 @@ impl<S, A, F, K, Req> Service<Req> for KeyedBreaker<S, A, F, K>
 where
     S: Service<Req, Error: CallFailure> + Clone,
     A: Settle<S::Response, S::Error> + Clone,
-    F: Fn(&Req) -> K,
+    F: KeyOf<Req, Key = K>,
     K: Clone + Eq + Hash,
 {
     type Response = A::Answer<Admitted>;
@@ -128,7 +150,7 @@ where
     }
 
     fn call(&mut self, request: Req) -> Self::Future {
-        let circuit = self.circuits.of(&(self.key_of)(&request));
+        let circuit = self.circuits.of(&self.key_of.key_of(&request));
         match circuit.admit(&Outside) {
             Ok(admission) => {
                 let admitted = Admitted::new(circuit, admission, &self.circuits.config);

@@ -162,6 +162,8 @@ where
             }
             Err(because) => {
                 self.gave_up(because);
+                // What it has claimed, such as the rest of a body, is the attempt's again.
+                self.again = None;
                 None
             }
         }

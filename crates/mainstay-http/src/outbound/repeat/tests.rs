@@ -23,7 +23,7 @@ type Sent = Request<ReplayBody<Full<Bytes>>>;
 
 const AGAIN: Next = Next::Repeat(Hint::None);
 
-fn rules() -> HttpRepeat<Failure> {
+fn rules() -> HttpRepeat {
     HttpRepeat::new(&RepeatConfig::default()).unwrap()
 }
 
@@ -43,7 +43,7 @@ fn answer(status: u16, headers: &[(&str, &str)]) -> Response<()> {
 }
 
 fn after(request: &Sent, answer: &Response<()>) -> Next {
-    rules().next(request, Ok(answer))
+    rules().next(request, Ok::<_, &Failure>(answer))
 }
 
 fn after_error(request: &Sent, error: &Failure) -> Next {
@@ -117,7 +117,7 @@ fn only_a_proof_says_that_a_call_has_not_run() {
     assert!(!may_have_run(Rejection::new(Reason::Unavailable, "no").into()));
     assert!(may_have_run(Rejection::new(Reason::DeadlineExceeded, "no").into()));
     let rules = rules();
-    let answered: bool = Repeat::<Sent, _, _>::may_have_run(&rules, Ok(&answer(503, &[])));
+    let answered: bool = Repeat::<Sent, _, Failure>::may_have_run(&rules, Ok(&answer(503, &[])));
     assert!(answered);
 }
 
@@ -136,20 +136,23 @@ fn a_refused_connection_is_found_however_deep_it_lies() {
             Some(&*self.0)
         }
     }
-    let rules = HttpRepeat::<Box<dyn Error + Send + Sync>>::new(&RepeatConfig::default()).unwrap();
+    let rules = HttpRepeat::new(&RepeatConfig::default()).unwrap();
     let next = |kind: io::ErrorKind| {
         let deep =
             Wrapped(Box::new(Wrapped(Box::new(io::Error::other(io::Error::other(io::Error::from(kind)))))));
-        rules.next(&sent(Method::POST), Err::<&Response<()>, _>(&deep.into()))
+        let error: Box<dyn Error + Send + Sync> = deep.into();
+        rules.next(&sent(Method::POST), Err::<&Response<()>, _>(&error))
     };
     assert_eq!(next(io::ErrorKind::ConnectionRefused), AGAIN);
     assert_eq!(next(io::ErrorKind::BrokenPipe), Next::Return);
-    let open = Rejection::new(Reason::Unavailable, "the circuit is open").into();
+    let open: Failure = Rejection::new(Reason::Unavailable, "the circuit is open").into();
     assert_eq!(rules.next(&sent(Method::GET), Err::<&Response<()>, _>(&open)), Next::Return);
 
-    let told = HttpRepeat::with_reached(&RepeatConfig::default(), |error: &Failure| error.attempts.count > 1)
-        .unwrap();
-    assert_eq!(told.next(&sent(Method::POST), Err::<&Response<()>, _>(&reset())), AGAIN);
+    let told =
+        HttpRepeat::new(&RepeatConfig::default()).unwrap().reached(|error| error.to_string() != "not sent");
+    let not_sent = Failure::service(io::Error::other("not sent"));
+    assert_eq!(told.next(&sent(Method::POST), Err::<&Response<()>, _>(&not_sent)), AGAIN);
+    assert_eq!(told.next(&sent(Method::POST), Err::<&Response<()>, _>(&reset())), Next::Return);
 }
 
 #[test]
@@ -221,7 +224,7 @@ fn what_is_sent_again_is_the_same_call() {
     request.headers_mut().append("accept", HeaderValue::from_static("c/d"));
     request.extensions_mut().insert(7_u8);
     let rules = rules();
-    let again = Repeat::<_, Response<()>, _>::again(&rules, &request).unwrap();
+    let again = Repeat::<_, Response<()>, Failure>::again(&rules, &request).unwrap();
     assert_eq!(
         (again.method(), again.uri(), again.version()),
         (request.method(), request.uri(), request.version())
@@ -235,26 +238,30 @@ fn a_body_that_cannot_be_sent_again_ends_it() {
     let rules = rules();
     let stream = |size| ScriptedBody::new([Step::Data(Bytes::from(vec![0; 100]))]).size(size);
     let large: Streamed = Request::put("/").body(ReplayBody::new(stream(Size::Exact), 99)).unwrap();
-    assert!(Repeat::<_, Response<()>, _>::again(&rules, &large).is_none());
+    assert!(Repeat::<_, Response<()>, Failure>::again(&rules, &large).is_none());
 
     let mut first: Streamed = Request::put("/").body(ReplayBody::new(stream(Size::Unknown), 99)).unwrap();
-    let again = Repeat::<_, Response<()>, _>::again(&rules, &first).unwrap();
-    assert_eq!(rules.next(&again, Ok(&answer(503, &[]))), AGAIN, "nothing was read");
+    let again = Repeat::<_, Response<()>, Failure>::again(&rules, &first).unwrap();
+    assert_eq!(rules.next(&again, Ok::<_, &Failure>(&answer(503, &[]))), AGAIN, "nothing was read");
     drop(again);
-    let again = Repeat::<_, Response<()>, _>::again(&rules, &first).unwrap();
+    let again = Repeat::<_, Response<()>, Failure>::again(&rules, &first).unwrap();
     let read = http_body::Body::poll_frame(
         std::pin::Pin::new(first.body_mut()),
         &mut std::task::Context::from_waker(std::task::Waker::noop()),
     );
     assert!(read.is_ready());
-    assert_eq!(rules.next(&again, Ok(&answer(503, &[]))), Next::Return, "more was read than is kept");
+    assert_eq!(
+        rules.next(&again, Ok::<_, &Failure>(&answer(503, &[]))),
+        Next::Return,
+        "more was read than is kept"
+    );
 }
 
 #[test]
 fn a_repeated_call_says_which_attempt_it_is_and_the_next_hop_reads_it() {
     let numbered = |mut request: Sent, config: &RepeatConfig, attempt| {
-        let rules = HttpRepeat::<Failure>::new(config).unwrap();
-        Repeat::<_, Response<()>, _>::number(&rules, &mut request, attempt);
+        let rules = HttpRepeat::new(config).unwrap();
+        Repeat::<_, Response<()>, Failure>::number(&rules, &mut request, attempt);
         request.headers().clone()
     };
     let config = RepeatConfig::default();
@@ -293,31 +300,31 @@ fn only_a_number_makes_an_inbound_call_a_repetition() {
 
     let mut served = sent(Method::GET);
     let rules = rules();
-    assert!(!Repeat::<_, Response<()>, _>::is_repetition(&rules, &served));
+    assert!(!Repeat::<_, Response<()>, Failure>::is_repetition(&rules, &served));
     served.extensions_mut().insert(InboundRepetition);
-    assert!(Repeat::<_, Response<()>, _>::is_repetition(&rules, &served));
-    let again = Repeat::<_, Response<()>, _>::again(&rules, &served).unwrap();
-    assert!(Repeat::<_, Response<()>, _>::is_repetition(&rules, &again));
+    assert!(Repeat::<_, Response<()>, Failure>::is_repetition(&rules, &served));
+    let again = Repeat::<_, Response<()>, Failure>::again(&rules, &served).unwrap();
+    assert!(Repeat::<_, Response<()>, Failure>::is_repetition(&rules, &again));
 }
 
 #[test]
 fn an_answer_says_how_many_attempts_were_made_and_whether_an_earlier_one_may_have_run() {
     let mut response = answer(200, &[]);
     let attempts = Attempts { count: 3, earlier_may_have_run: true };
-    Repeat::<Sent, _, _>::answered(&rules(), &mut response, attempts);
+    Repeat::<Sent, Response<()>, Failure>::answered(&rules(), &mut response, attempts);
     assert_eq!(response.extensions().get(), Some(&attempts));
 }
 
 #[test]
 fn a_service_that_says_that_it_did_nothing_is_believed_where_the_settings_name_its_word() {
     let config = RepeatConfig { did_nothing: vec![503], ..RepeatConfig::default() };
-    let rules = HttpRepeat::<Failure>::new(&config).unwrap();
+    let rules = HttpRepeat::new(&config).unwrap();
     let post: Sent = Request::post("/charges").body(ReplayBody::new(Full::default(), 64)).unwrap();
     for (status, repeated) in [(503, true), (502, false)] {
         let answer = answer(status, &[]);
-        let next = Repeat::next(&rules, &post, Ok(&answer));
+        let next = Repeat::next(&rules, &post, Ok::<_, &Failure>(&answer));
         assert_eq!(next == Next::Repeat(Hint::None), repeated, "{status}");
-        assert_eq!(Repeat::<Sent, _, _>::may_have_run(&rules, Ok(&answer)), !repeated);
+        assert_eq!(Repeat::<Sent, _, Failure>::may_have_run(&rules, Ok(&answer)), !repeated);
     }
 }
 
@@ -329,7 +336,7 @@ fn a_call_for_a_repetition_is_one_by_its_context() {
     for is_repetition in [false, true] {
         let parts = Parts::new(RequestId::parse(b"r").unwrap(), trace.clone(), now);
         call.extensions_mut().insert(RequestContext::new(Parts { is_repetition, ..parts }));
-        assert_eq!(Repeat::<_, Response<()>, _>::is_repetition(&rules(), &call), is_repetition);
+        assert_eq!(Repeat::<_, Response<()>, Failure>::is_repetition(&rules(), &call), is_repetition);
     }
 }
 
@@ -340,21 +347,21 @@ fn settings_are_checked_and_followed() {
         RepeatConfig { statuses: vec![600], ..RepeatConfig::default() },
         RepeatConfig { attempt_header: "x attempt".to_owned(), ..RepeatConfig::default() },
     ] {
-        assert!(HttpRepeat::<Failure>::new(&config).is_err(), "{config:?}");
+        assert!(HttpRepeat::new(&config).is_err(), "{config:?}");
     }
     let config =
         RepeatConfig { statuses: vec![500], grpc_codes: vec![GrpcCode::Aborted], ..RepeatConfig::default() };
-    let rules = HttpRepeat::<Failure>::new(&config).unwrap();
-    assert_eq!(rules.next(&sent(Method::GET), Ok(&answer(500, &[]))), AGAIN);
-    assert_eq!(rules.next(&sent(Method::GET), Ok(&answer(503, &[]))), Next::Return);
-    assert_eq!(rules.next(&grpc(), Ok(&answer(200, &[("grpc-status", "10")]))), AGAIN);
-    assert_eq!(rules.next(&grpc(), Ok(&answer(200, &[("grpc-status", "14")]))), Next::Return);
+    let rules = HttpRepeat::new(&config).unwrap();
+    assert_eq!(rules.next(&sent(Method::GET), Ok::<_, &Failure>(&answer(500, &[]))), AGAIN);
+    assert_eq!(rules.next(&sent(Method::GET), Ok::<_, &Failure>(&answer(503, &[]))), Next::Return);
+    assert_eq!(rules.next(&grpc(), Ok::<_, &Failure>(&answer(200, &[("grpc-status", "10")]))), AGAIN);
+    assert_eq!(rules.next(&grpc(), Ok::<_, &Failure>(&answer(200, &[("grpc-status", "14")]))), Next::Return);
 }
 
 /// The parts together, as a retry has them: answered before half of the body was read, then with a status in trailers.
 #[tokio::test]
 async fn a_streamed_grpc_call_is_sent_whole_each_time_and_repeated_for_a_status_in_trailers() {
-    let rules = HttpRepeat::<Failure>::with_reached(&RepeatConfig::default(), |_| true).unwrap();
+    let rules = HttpRepeat::new(&RepeatConfig::default()).unwrap().reached(|_| true);
     let received = std::sync::Mutex::new(Vec::new());
     let mut service =
         PeekLayer::new().layer(service_fn(async |request: Request<ReplayBody<ScriptedBody>>| {
@@ -388,14 +395,14 @@ async fn a_streamed_grpc_call_is_sent_whole_each_time_and_repeated_for_a_status_
 
     let mut attempt = 1;
     let answer = loop {
-        let again = Repeat::<_, Response<()>, _>::again(&rules, &request).unwrap();
+        let again = Repeat::<_, Response<()>, Failure>::again(&rules, &request).unwrap();
         let answer = service.ready().await.unwrap().call(request).await.unwrap();
-        if rules.next(&again, Ok(&answer)) == Next::Return {
+        if rules.next(&again, Ok::<_, &Failure>(&answer)) == Next::Return {
             break answer;
         }
         attempt += 1;
         request = again;
-        Repeat::<_, Response<()>, _>::number(&rules, &mut request, attempt);
+        Repeat::<_, Response<()>, Failure>::number(&rules, &mut request, attempt);
     };
     assert_eq!(attempt, 3);
     let trailers = answer.into_body().collect().await.unwrap().trailers().cloned();
