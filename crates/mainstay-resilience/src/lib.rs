@@ -20,6 +20,7 @@ pub mod chaos;
 pub mod fallback;
 pub mod hedge;
 pub mod load_shed;
+pub mod optional;
 pub mod rate_limit;
 pub mod retry;
 pub mod throttle;

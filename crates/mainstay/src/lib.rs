@@ -44,6 +44,7 @@
 pub mod client;
 pub mod server;
 
+mod describe;
 mod exit;
 
 pub use exit::{ExitResult, Failure, run};
@@ -54,5 +55,6 @@ pub use mainstay_core::{
 };
 pub use mainstay_http as http;
 pub use mainstay_http::problem::Problem;
+pub use mainstay_resilience as resilience;
 pub use mainstay_runtime::{Runtime, RuntimeConfig, RuntimeError};
 pub use mainstay_telemetry as telemetry;

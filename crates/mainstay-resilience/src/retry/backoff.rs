@@ -76,7 +76,7 @@ impl Default for BackoffConfig {
     }
 }
 
-fn at_most_an_hour(length: &Duration, (): &()) -> garde::Result {
+pub(super) fn at_most_an_hour(length: &Duration, (): &()) -> garde::Result {
     if *length <= HOUR {
         Ok(())
     } else {

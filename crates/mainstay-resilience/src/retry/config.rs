@@ -5,7 +5,7 @@ use std::time::Duration;
 use garde::Validate;
 use serde::{Deserialize, Serialize};
 
-use super::backoff::BackoffConfig;
+use super::backoff::{BackoffConfig, at_most_an_hour};
 use crate::budget::BudgetConfig;
 
 /// Settings of [`RetryLayer`](super::RetryLayer).
@@ -19,10 +19,10 @@ pub struct RetryConfig {
     /// How long to wait before each further attempt.
     #[garde(dive)]
     pub backoff: BackoffConfig,
-    /// The longest wait that the service may ask for, such as by `retry-after`. 10 s by default.
+    /// The longest wait that the service may ask for, such as by `retry-after`: at most 1 h. 10 s by default.
     #[serde(with = "humantime_serde")]
     #[cfg_attr(feature = "schema", schemars(with = "String"))]
-    #[garde(skip)]
+    #[garde(custom(at_most_an_hour))]
     pub max_hint: Duration,
     /// What becomes of a call whose service asks for a longer wait. `give_up` by default.
     #[garde(skip)]

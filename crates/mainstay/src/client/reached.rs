@@ -78,7 +78,9 @@ mod tests {
 
     #[test]
     fn everything_else_may_have_arrived() {
-        for kind in [ErrorKind::ConnectionReset, ErrorKind::TimedOut, ErrorKind::BrokenPipe, ErrorKind::UnexpectedEof] {
+        for kind in
+            [ErrorKind::ConnectionReset, ErrorKind::TimedOut, ErrorKind::BrokenPipe, ErrorKind::UnexpectedEof]
+        {
             assert!(reached(&Outer(io::Error::from(kind))), "{kind}");
         }
         assert!(reached(&h2::Error::from(h2::Reason::CANCEL)));
