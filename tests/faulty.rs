@@ -185,7 +185,9 @@ impl FaultyGrpc {
                     }
                 });
                 let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
-                tokio::spawn(async move { drop(connection.serve_connection(TokioIo::new(socket), service).await) });
+                tokio::spawn(async move {
+                    drop(connection.serve_connection(TokioIo::new(socket), service).await)
+                });
             }
         });
         Self { address, received, serving }

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "this binary is nothing but tests")]
 
 mod architecture;
+mod clients;
 mod deadlines;
+mod faulty;
 mod hosts;
 mod matrix;
 mod peers;
