@@ -14,7 +14,7 @@
 //!     .layer(layer)
 //!     .service_fn(async |name: String| Ok::<_, CallError<std::fmt::Error>>(format!("hello {name}")));
 //! assert_eq!(client.oneshot("you".to_owned()).await.as_deref(), Ok("hello you"));
-//! assert_eq!((bulkhead.in_flight(), bulkhead.limit()), (0, 25));
+//! assert_eq!((bulkhead.in_flight(), bulkhead.limit()), (0, 256));
 //! # Ok::<(), garde::Report>(())
 //! # }).unwrap();
 //! ```
@@ -64,7 +64,7 @@ use crate::events::Listener;
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct BulkheadConfig {
-    /// The most calls at once; 1 to 2 097 151, 25 by default.
+    /// The most calls at once; 1 to 2 097 151, 256 by default (Resilience4j: 25).
     #[garde(custom(is_countable))]
     pub max_concurrent: NonZeroU32,
     /// The most calls that wait for a place; up to 2 097 151, 0 by default: what finds no place is refused at once.
@@ -142,7 +142,7 @@ pin_project! {
 
 impl Default for BulkheadConfig {
     fn default() -> Self {
-        const PLACES: NonZeroU32 = NonZeroU32::new(25).expect("25 is not 0");
+        const PLACES: NonZeroU32 = NonZeroU32::new(256).expect("256 is not 0");
         Self { max_concurrent: PLACES, max_waiting: 0, max_wait: None }
     }
 }

@@ -60,7 +60,7 @@ pub use mainstay_core::call::{Attempts, CallError, CallFailure, Cause};
 pub use mainstay_http::outbound::repeat::Idempotent;
 pub use mainstay_http::outbound::replay::ReplayBody;
 
-pub use self::config::{ClientConfig, StackError};
+pub use self::config::{AttemptTimeoutConfig, ClientConfig, StackError};
 pub use self::origin::{ByOrigin, Origin};
 pub use self::reached::reached;
 #[cfg(feature = "reqwest")]

@@ -51,7 +51,7 @@ pub use exit::{ExitResult, Failure, run};
 pub use mainstay_config as config;
 pub use mainstay_core::{
     CorrelationId, Deadline, Peer, Reason, Rejection, RequestContext, RequestId, TenantId, TraceContext,
-    Trust,
+    Trust, ambient,
 };
 pub use mainstay_http as http;
 pub use mainstay_http::problem::Problem;

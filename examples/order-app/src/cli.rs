@@ -4,11 +4,11 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+use mainstay::ExitResult;
 use mainstay::config::{ConfigCommand, Loader};
-use mainstay::{ExitResult, server};
 
 use crate::database;
-use crate::serve::serve;
+use crate::serve::{serve, stacks};
 use crate::settings::{self, Settings};
 
 /// A sample order service that stands on mainstay.
@@ -65,7 +65,7 @@ impl Cli {
             Command::Migrate(command) => migrate(&loader.load()?.settings, &command).await,
             Command::Stack => {
                 let settings = loader.load::<Settings>()?.settings;
-                print(&server::stack(&settings.server)?.describe())
+                print(&stacks(&settings)?)
             }
         }
     }

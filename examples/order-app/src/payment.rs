@@ -6,6 +6,6 @@ mod verdict;
 mod wire;
 
 pub use api_key::{ApiKey, InvalidApiKey};
-pub use client::{InvalidPaymentUrl, PaymentClient, PaymentConfig};
+pub use client::{InvalidPaymentConfig, PaymentClient, PaymentConfig};
 pub use verdict::Verdict;
 pub use wire::{IdempotencyKey, InvalidKey, Payment};

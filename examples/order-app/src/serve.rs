@@ -6,11 +6,12 @@ use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mainstay::config::Loader;
 use mainstay::config::reload::{Live, Reload};
 use mainstay::telemetry::LogFormat;
-use mainstay::{ExitResult, Runtime, server, telemetry};
+use mainstay::{ExitResult, Runtime, client, server, telemetry};
 use payment_simulator::{Simulator, SimulatorConfig};
 use tokio::net::TcpListener;
 use url::Url;
@@ -56,23 +57,25 @@ pub async fn serve(loader: Loader) -> ExitResult {
     let payments = PaymentClient::new(PaymentConfig {
         url: payment_url.clone(),
         api_key: Some(ApiKey::parse(settings.payment.api_key.expose())?),
-        timeout: settings.payment.timeout,
+        client: settings.payment.client.clone(),
     })?;
     let start = Start::new(live.profile(), settings, &payment_url);
     let tenants = tenants(settings)?;
     let live = follow(live, tenants.clone())?;
     let payments = payments.timeout_from({
         let live = Arc::clone(&live);
-        move || live.load().payment.timeout
+        move || live.load().payment.client.timeout.limit.unwrap_or(Duration::MAX)
     });
+    let breakers = payments.breakers();
     let app = App { database: database.clone(), payments: App::payments(payments), tenants };
 
-    let description = server::stack(&settings.server)?.describe();
+    let description = stacks(settings)?;
     let reconcile_every = move || live.load().ordering.reconcile_every;
     let mut runtime = Runtime::new(&settings.runtime)
         .serve("http", settings.server.listen, app.service(&settings.server)?)
         .management(settings.management.listen)
         .page("/stack", description)
+        .page_from("/breakers", move || breakers.describe())
         .task("reconcile", app.reconciler().run(reconcile_every))
         .on_started(move |addresses| start.print(addresses));
     if let Some((simulator, listener)) = simulator {
@@ -85,6 +88,13 @@ pub async fn serve(loader: Loader) -> ExitResult {
     let ended = runtime.run().await;
     database.close().await?;
     Ok(ended?)
+}
+
+/// Both stacks in words, with the settings in force at the start.
+pub(crate) fn stacks(settings: &Settings) -> Result<String, mainstay::Failure> {
+    let server = server::stack(&settings.server)?.describe();
+    let payments = client::stack("payments", &settings.payment.client)?.describe();
+    Ok(format!("{server}\n{payments}"))
 }
 
 /// Follows the settings' files, where there are any: what changed and what was refused is logged, and what need not wait

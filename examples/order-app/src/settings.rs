@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use garde::Validate;
 use mainstay::RuntimeConfig;
+use mainstay::client::ClientConfig;
 use mainstay::config::{ConfigError, Guard, Loaded, Loader, Secret};
 use mainstay::server::ServerConfig;
 use mainstay::telemetry::TelemetryConfig;
@@ -85,11 +86,10 @@ pub struct PaymentSettings {
     /// What the provider knows us by.
     #[garde(skip)]
     pub api_key: Secret<String>,
-    /// How long one call may take. At least 1 ms.
-    #[serde(with = "humantime_serde")]
-    #[schemars(with = "String")]
-    #[garde(custom(is_some_time))]
-    pub timeout: Duration,
+    /// How it is called.
+    #[serde(default)]
+    #[garde(dive)]
+    pub client: ClientConfig,
 }
 
 /// Which payment provider.
@@ -117,8 +117,28 @@ const SUPPLIED_LATER: [&str; 2] = ["tenants", "payment.url"];
 
 /// What is read once, at the start. The rest (who is served, how long a payment may take, how often payments are settled)
 /// follows its files while the service runs.
-pub(crate) const RESTART_ONLY: [&str; 7] =
-    ["server", "management", "runtime", "telemetry", "database", "payment.url", "payment.api_key"];
+pub(crate) const RESTART_ONLY: [&str; 20] = [
+    "server",
+    "management",
+    "runtime",
+    "telemetry",
+    "database",
+    "payment.url",
+    "payment.api_key",
+    "payment.client.replay",
+    "payment.client.timeout.covers_readiness",
+    "payment.client.rate_limit",
+    "payment.client.throttle",
+    "payment.client.retry",
+    "payment.client.repeat",
+    "payment.client.propagate",
+    "payment.client.breaker",
+    "payment.client.most_origins",
+    "payment.client.bulkhead",
+    "payment.client.attempt_timeout",
+    "payment.client.body_timeout",
+    "payment.client.judge",
+];
 
 /// Where settings come from: `--config-dir` or `ORDERS_CONFIG_DIR` names a folder, else the built-in files are used.
 pub fn sources(loader: Loader) -> Loader {

@@ -38,8 +38,6 @@ pub struct InvalidTenant(String);
 pub struct Caller {
     /// The tenant, which is one of those served.
     pub tenant: Tenant,
-    /// The request.
-    pub context: Option<RequestContext>,
 }
 
 // === impl Tenant ===
@@ -94,15 +92,15 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let context = parts.extensions.get::<RequestContext>().cloned();
-        let tenant = context.as_ref().and_then(RequestContext::tenant).cloned();
+        let context = parts.extensions.get::<RequestContext>();
+        let tenant = context.and_then(RequestContext::tenant).cloned();
         let tenant = tenant.map(Tenant).ok_or_else(|| {
             Problem::new(StatusCode::BAD_REQUEST)
                 .kind("/problems/no-tenant")
                 .title("no tenant")
                 .detail("expected a tenant in the header x-tenant-id")
         })?;
-        Ok(Self { tenant, context })
+        Ok(Self { tenant })
     }
 }
 

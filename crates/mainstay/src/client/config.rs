@@ -52,18 +52,31 @@ pub struct ClientConfig {
     /// For how many origins a circuit is kept, 1 or more. 1024 by default.
     #[garde(skip)]
     pub most_origins: NonZeroU32,
-    /// How many attempts may be under way at once, to the end of their answers' bodies. 256 by default.
+    /// How many attempts may be under way at once, to the end of their answers' bodies.
     #[garde(dive)]
     pub bulkhead: BulkheadConfig,
-    /// How long one attempt may take until its answer, its wait for a place included. 5 s by default.
+    /// How long one attempt may take until its answer.
     #[garde(dive)]
-    pub attempt_timeout: TimeoutConfig,
+    pub attempt_timeout: AttemptTimeoutConfig,
     /// How long an answer's body may keep its reader waiting.
     #[garde(dive)]
     pub body_timeout: BodyTimeoutConfig,
     /// Which answers are failures of the service.
     #[garde(dive)]
     pub judge: JudgeConfig,
+}
+
+/// How long one attempt may take.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize, Validate)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
+pub struct AttemptTimeoutConfig {
+    /// How long until the answer: at least 1 ms, or no limit but that of the call. 5 s by default, half of a call's, so that one that
+    /// hangs leaves time for another.
+    #[serde(with = "humantime_serde")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
+    #[garde(inner(custom(at_least_a_millisecond)))]
+    pub limit: Option<Duration>,
 }
 
 /// The settings do not make a stack.
@@ -73,7 +86,6 @@ pub struct StackError(pub(super) garde::Report);
 impl Default for ClientConfig {
     fn default() -> Self {
         const ORIGINS: NonZeroU32 = NonZeroU32::new(1_024).expect("1024 is not 0");
-        const ATTEMPTS: NonZeroU32 = NonZeroU32::new(256).expect("256 is not 0");
         Self {
             replay: ReplayConfig::default(),
             timeout: TimeoutConfig::default(),
@@ -84,14 +96,31 @@ impl Default for ClientConfig {
             propagate: PropagateConfig::default(),
             breaker: BreakerConfig::default(),
             most_origins: ORIGINS,
-            bulkhead: BulkheadConfig { max_concurrent: ATTEMPTS, ..BulkheadConfig::default() },
-            attempt_timeout: TimeoutConfig {
-                limit: Some(Duration::from_secs(5)),
-                ..TimeoutConfig::default()
-            },
+            bulkhead: BulkheadConfig::default(),
+            attempt_timeout: AttemptTimeoutConfig::default(),
             body_timeout: BodyTimeoutConfig::default(),
             judge: JudgeConfig::default(),
         }
+    }
+}
+
+impl Default for AttemptTimeoutConfig {
+    fn default() -> Self {
+        Self { limit: Some(Duration::from_secs(5)) }
+    }
+}
+
+impl AttemptTimeoutConfig {
+    pub(super) fn timeout(&self) -> TimeoutConfig {
+        TimeoutConfig { limit: self.limit, covers_readiness: true }
+    }
+}
+
+fn at_least_a_millisecond(limit: &Duration, (): &()) -> garde::Result {
+    if *limit >= Duration::from_millis(1) {
+        Ok(())
+    } else {
+        Err(garde::Error::new(format!("{limit:?} is too short: expected at least 1ms")))
     }
 }
 

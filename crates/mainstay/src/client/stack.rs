@@ -106,7 +106,7 @@ pub fn stack(name: &str, config: &ClientConfig) -> Result<ClientStack, StackErro
             .settle(end)
             .keyed(config.most_origins, ByOrigin(())),
         bulkhead: BulkheadLayer::new(&config.bulkhead).expect(checked).settle(end),
-        attempt_timeout: TimeoutLayer::new(&config.attempt_timeout).expect(checked),
+        attempt_timeout: TimeoutLayer::new(&config.attempt_timeout.timeout()).expect(checked),
         body_timeout: BodyTimeoutLayer::new(&config.body_timeout).expect(checked),
         config: Arc::new(config.clone()),
         name,

@@ -2,7 +2,6 @@
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use mainstay::RequestContext;
 
 use crate::ordering::{Charge, ChargeOutcome, OrderId, Payments, PaymentsAway};
 use crate::payment::{IdempotencyKey, Payment, PaymentClient, Verdict};
@@ -27,7 +26,7 @@ impl Payments for Provider {
             reference: charge.order.to_string(),
         };
         async move {
-            match self.client.charge(&key(charge.order), &payment, charge.context).await {
+            match self.client.charge(&key(charge.order), &payment).await {
                 Verdict::Charged(payment_id) => ChargeOutcome::Succeeded { payment_id },
                 Verdict::Declined(reason) => ChargeOutcome::Declined { reason },
                 Verdict::NotCharged(reason) => ChargeOutcome::NotCharged { reason },
@@ -37,12 +36,8 @@ impl Payments for Provider {
         .boxed()
     }
 
-    fn cancel(
-        &self,
-        order: OrderId,
-        context: Option<RequestContext>,
-    ) -> BoxFuture<'_, Result<(), PaymentsAway>> {
-        async move { self.client.cancel(&key(order), context).await.map_err(PaymentsAway) }.boxed()
+    fn cancel(&self, order: OrderId) -> BoxFuture<'_, Result<(), PaymentsAway>> {
+        async move { self.client.cancel(&key(order)).await.map_err(PaymentsAway) }.boxed()
     }
 }
 

@@ -25,7 +25,7 @@ impl Ordering {
     pub(crate) async fn cancel(&self, caller: &Caller, id: OrderId) -> Result<Order, NotCancelled> {
         let order = self.begin_cancelling(&caller.tenant, id, Moment::now()).await?;
         let order = match order.status {
-            Status::Cancelling => self.refund(order, caller).await?,
+            Status::Cancelling => self.refund(order).await?,
             _ => order,
         };
         self.complete(&caller.tenant, order).await
@@ -48,8 +48,8 @@ impl Ordering {
         Ok(order)
     }
 
-    async fn refund(&self, order: order::Model, caller: &Caller) -> Result<order::Model, NotCancelled> {
-        if let Err(error) = self.payments.cancel(order.id, caller.context.clone()).await {
+    async fn refund(&self, order: order::Model) -> Result<order::Model, NotCancelled> {
+        if let Err(error) = self.payments.cancel(order.id).await {
             tracing::warn!(order = %order.id, %error, "the money is not given back yet; the reconciler goes on");
             return Ok(order);
         }

@@ -3,7 +3,6 @@
 use std::fmt::Debug;
 
 use futures_util::future::BoxFuture;
-use mainstay::RequestContext;
 
 use super::{OrderId, PaymentToken};
 use crate::money::Money;
@@ -14,11 +13,7 @@ pub trait Payments: Debug + Send + Sync + 'static {
     fn charge(&self, charge: Charge) -> BoxFuture<'_, ChargeOutcome>;
 
     /// Makes sure that the order is not paid: gives the money back, or keeps a charge under way from succeeding.
-    fn cancel(
-        &self,
-        order: OrderId,
-        context: Option<RequestContext>,
-    ) -> BoxFuture<'_, Result<(), PaymentsAway>>;
+    fn cancel(&self, order: OrderId) -> BoxFuture<'_, Result<(), PaymentsAway>>;
 }
 
 /// What is to be charged.
@@ -30,8 +25,6 @@ pub struct Charge {
     pub amount: Money,
     /// With what.
     pub token: PaymentToken,
-    /// The request on whose behalf.
-    pub context: Option<RequestContext>,
 }
 
 /// What became of a charge.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use mainstay::ambient;
 use sea_orm::DbErr;
 use tracing::Instrument;
 
@@ -41,8 +42,9 @@ impl Ordering {
         let Order { head, lines } = self.reserve(&caller.tenant, draft, Moment::now()).await?;
 
         let (ordering, pending) = (self.clone(), head.clone());
-        let pay = async move { ordering.pay(pending, caller).await };
-        let head = tokio::spawn(pay.in_current_span()).await.unwrap_or_else(|error| {
+        let pay = async move { ordering.pay(pending).await };
+        // The provider learns for which request it is paid, and when nobody waits for it any more.
+        let head = tokio::spawn(ambient::inherit(pay.in_current_span())).await.unwrap_or_else(|error| {
             tracing::error!(order = %head.id, %error, "the payment's task failed; the order is left to the reconciler");
             head
         });
@@ -68,12 +70,11 @@ impl Ordering {
         Ok(order)
     }
 
-    async fn pay(&self, order: order::Model, caller: Caller) -> order::Model {
+    async fn pay(&self, order: order::Model) -> order::Model {
         let outcome = self.payments.charge(Charge {
             order: order.id,
             amount: order.total(),
             token: order.payment_token.clone(),
-            context: caller.context,
         });
         match self.record(order.clone(), outcome.await).await {
             Ok(settled) => settled,

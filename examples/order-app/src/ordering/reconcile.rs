@@ -110,7 +110,7 @@ impl Reconciler {
             Status::PendingPayment => (self.ordering.step(order, Event::Doubted, now).await?, Event::NotPaid),
             _ => (order, Event::Refunded),
         };
-        self.ordering.payments.cancel(order.id, None).await?;
+        self.ordering.payments.cancel(order.id).await?;
         self.ordering.step(order, end, now).await?;
         Ok(())
     }

@@ -4,6 +4,7 @@
 //! charged; another 5xx may come from anything between here and there, after the charge, and proves nothing.
 
 use http::StatusCode;
+use mainstay::client::Attempts;
 
 use super::wire::{Charged, Refused};
 
@@ -40,9 +41,33 @@ impl Verdict {
     }
 }
 
+impl Verdict {
+    /// What the last answer proves of itself it does not prove of an attempt before it whose end nobody saw: only an answer that
+    /// is the key's own outcome holds for all of them.
+    pub(super) fn after(self, attempts: Attempts) -> Self {
+        match self {
+            Self::NotCharged(reason) if attempts.earlier_may_have_run => {
+                Self::Unknown(format!("{reason}, and an earlier attempt may have charged"))
+            }
+            verdict => verdict,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_attempt_whose_end_nobody_saw_may_have_charged() {
+        let after = |verdict: Verdict, earlier_may_have_run| {
+            verdict.after(Attempts { count: 2, earlier_may_have_run })
+        };
+        let not_charged = || Verdict::NotCharged("503".into());
+        assert_eq!(after(not_charged(), false), not_charged());
+        assert!(matches!(after(not_charged(), true), Verdict::Unknown(_)));
+        assert_eq!(after(Verdict::Charged("p1".into()), true), Verdict::Charged("p1".into()));
+    }
 
     #[test]
     fn only_defined_answers_are_believed() {

@@ -5,10 +5,10 @@ use std::time::Duration;
 use axum::Router;
 use axum::routing::post;
 use http::StatusCode;
-use order_app::payment::{ApiKey, PaymentClient, PaymentConfig};
+use order_app::payment::{ApiKey, PaymentClient};
 use payment_simulator::SimulatorConfig;
 
-use crate::support::{LAST_ONE, Provider, World};
+use crate::support::{LAST_ONE, Provider, World, config_of};
 
 #[tokio::test]
 async fn an_order_stays_pending_when_the_answer_proves_nothing() {
@@ -78,8 +78,7 @@ async fn the_provider_may_live_beneath_a_path() {
 #[test]
 fn a_url_that_is_no_base_is_refused() {
     for url in ["ftp://payments.example/", "mailto:payments@example", "data:text/plain,pay"] {
-        let config =
-            PaymentConfig { url: url.parse().unwrap(), api_key: None, timeout: Duration::from_secs(1) };
+        let config = config_of(url.parse().unwrap(), Duration::from_secs(1));
         let error = PaymentClient::new(config).unwrap_err();
         assert!(error.to_string().starts_with(url), "{error}");
     }

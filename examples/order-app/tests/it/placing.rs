@@ -84,14 +84,40 @@ async fn a_declined_order_gives_its_stock_back() {
 async fn an_order_fails_while_the_provider_charges_nobody() {
     let world = World::new().await;
 
-    for token in ["tok_down", "tok_flaky"] {
-        let answer = world.order(LAST_ONE, token).await;
+    let answer = world.order(LAST_ONE, "tok_down").await;
 
+    answer.assert_problem(StatusCode::SERVICE_UNAVAILABLE, "/problems/payment-unavailable");
+    assert_eq!(answer.headers["retry-after"], "5");
+    assert_eq!(world.status(&answer.text("order_id")).await, "payment_failed");
+    assert_eq!(world.stock(LAST_ONE).await, 1);
+    assert_eq!(world.provider.figures().succeeded, 0);
+}
+
+#[tokio::test]
+async fn a_provider_that_fails_once_is_asked_again_and_charges_once() {
+    let world = World::new().await;
+    let answer = world.order(LAST_ONE, "tok_flaky").await;
+    assert_eq!(answer.status, StatusCode::CREATED, "{answer:?}");
+    assert_eq!(world.status(&answer.text("id")).await, "confirmed");
+    let figures = world.provider.figures();
+    assert_eq!((figures.calls, figures.succeeded), (2, 1));
+}
+
+#[tokio::test]
+async fn a_provider_that_is_down_costs_its_customers_a_bounded_wait_and_then_nothing() {
+    let world = World::new().await;
+    let started = std::time::Instant::now();
+    for _ in 0..12 {
+        let answer = world.order(COFFEE, "tok_down").await;
         answer.assert_problem(StatusCode::SERVICE_UNAVAILABLE, "/problems/payment-unavailable");
-        assert_eq!(answer.headers["retry-after"], "5");
-        assert_eq!(world.status(&answer.text("order_id")).await, "payment_failed");
-        assert_eq!(world.stock(LAST_ONE).await, 1);
     }
+    // The circuit opened: ten attempts are enough to know.
+    let calls = world.provider.figures().calls;
+    assert!(calls <= 12, "{calls} calls for twelve orders");
+    assert!(started.elapsed() < std::time::Duration::from_secs(20), "{:?}", started.elapsed());
+    // Somebody else's card would do, but the provider is left alone for now: clearly refused, and nothing is charged.
+    let answer = world.order(COFFEE, "tok_ok").await;
+    answer.assert_problem(StatusCode::SERVICE_UNAVAILABLE, "/problems/payment-unavailable");
     assert_eq!(world.provider.figures().succeeded, 0);
 }
 

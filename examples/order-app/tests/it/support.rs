@@ -21,7 +21,7 @@ use tempfile::TempDir;
 use tower::ServiceExt;
 
 pub(crate) use payments::{Gate, Never};
-pub(crate) use provider::Provider;
+pub(crate) use provider::{Provider, config_of};
 
 pub(crate) const COFFEE: &str = "COFFEE-1KG";
 pub(crate) const LAST_ONE: &str = "GRINDER-HAND";

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::{self, BoxFuture};
-use mainstay::RequestContext;
 use order_app::ordering::{Charge, ChargeOutcome, OrderId, Payments, PaymentsAway};
 use tokio::sync::Semaphore;
 
@@ -17,7 +16,7 @@ impl Payments for Never {
         future::pending().boxed()
     }
 
-    fn cancel(&self, _: OrderId, _: Option<RequestContext>) -> BoxFuture<'_, Result<(), PaymentsAway>> {
+    fn cancel(&self, _: OrderId) -> BoxFuture<'_, Result<(), PaymentsAway>> {
         future::pending().boxed()
     }
 }
@@ -87,16 +86,12 @@ impl Payments for Gate {
         .boxed()
     }
 
-    fn cancel(
-        &self,
-        order: OrderId,
-        context: Option<RequestContext>,
-    ) -> BoxFuture<'_, Result<(), PaymentsAway>> {
+    fn cancel(&self, order: OrderId) -> BoxFuture<'_, Result<(), PaymentsAway>> {
         async move {
             if self.stands == Stands::BeforeCancel {
                 self.pass().await;
             }
-            self.inner.cancel(order, context).await
+            self.inner.cancel(order).await
         }
         .boxed()
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use mainstay::config::Loader;
 use order_app::app::App;
 use order_app::ordering::Payments;
 use order_app::payment::{PaymentClient, PaymentConfig};
@@ -22,7 +23,7 @@ impl Provider {
         let url = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
         let simulator = Simulator::new(config);
         let server = tokio::spawn(simulator.clone().serve(listener)).abort_handle();
-        Self { simulator, server: Some(server), config: PaymentConfig { url, api_key: None, timeout } }
+        Self { simulator, server: Some(server), config: config_of(url, timeout) }
     }
 
     /// Nobody listens there.
@@ -30,7 +31,7 @@ impl Provider {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
         drop(listener);
-        let config = PaymentConfig { url, api_key: None, timeout: Duration::from_secs(60) };
+        let config = config_of(url, Duration::from_secs(60));
         Self { simulator: Simulator::new(SimulatorConfig::default()), server: None, config }
     }
 
@@ -39,7 +40,7 @@ impl Provider {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
         let server = tokio::spawn(async move { axum::serve(listener, app).await }).abort_handle();
-        let config = PaymentConfig { url, api_key: None, timeout: Duration::from_secs(60) };
+        let config = config_of(url, Duration::from_secs(60));
         Self { simulator: Simulator::new(SimulatorConfig::default()), server: Some(server), config }
     }
 
@@ -50,6 +51,14 @@ impl Provider {
     pub(crate) fn figures(&self) -> Figures {
         self.simulator.figures()
     }
+}
+
+/// As the built-in settings call the provider, but for the time that a call and an attempt may take.
+pub(crate) fn config_of(url: url::Url, timeout: Duration) -> PaymentConfig {
+    let settings = order_app::settings::load(Loader::new("orders").environment::<&str, &str>([])).unwrap();
+    let mut client = settings.settings.payment.client;
+    (client.timeout.limit, client.attempt_timeout.limit) = (Some(timeout), Some(timeout));
+    PaymentConfig { url, api_key: None, client }
 }
 
 impl Drop for Provider {
