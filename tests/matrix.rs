@@ -51,7 +51,7 @@ layers! {
     access_log: AccessLogLayer::default();
     security_headers: SecurityHeadersLayer::default();
     problems: ProblemsLayer::default();
-    panic_guard: PanicGuardLayer::new();
+    panic_guard: PanicGuardLayer::default();
     rate_limit: RateLimitLayer::new(&RateLimitConfig { policies: vec![RatePolicy::default()], ..RateLimitConfig::default() }).unwrap();
     concurrency_limit: ConcurrencyLimitLayer::default();
     load_shed: LoadShedLayer::default();

@@ -119,7 +119,7 @@ async fn a_panic_in_the_body_is_caught_and_told_which_theirs_lets_through() {
     assert!(tokio::spawn(async { drop(read.0.await) }).await.unwrap_err().is_panic());
 
     let log = Log::start();
-    let ours = PanicGuardLayer::new().layer(panicking()).oneshot(request()).await.unwrap();
+    let ours = PanicGuardLayer::default().layer(panicking()).oneshot(request()).await.unwrap();
     assert!(ours.into_body().collect().await.is_err(), "the body is cut off, not completed");
     assert_eq!(log.lines().matches("in the body").count(), 1, "{}", log.lines());
 }

@@ -139,7 +139,7 @@ fn with_problems() -> Send {
 }
 
 fn with_panic_guard() -> Send {
-    let service = PanicGuardLayer::new().layer(Hello);
+    let service = PanicGuardLayer::default().layer(Hello);
     let service = ProblemsLayer::default().layer(service);
     let service = SecurityHeadersLayer::default().layer(service);
     let service = AccessLogLayer::default().layer(service);

@@ -5,7 +5,7 @@
 //! use tower::{ServiceBuilder, ServiceExt, service_fn};
 //! # use std::convert::Infallible;
 //! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-//! let service = ServiceBuilder::new().layer(PanicGuardLayer::new()).service(service_fn(handler));
+//! let service = ServiceBuilder::new().layer(PanicGuardLayer::default()).service(service_fn(handler));
 //! let answer = service.oneshot(http::Request::new(())).await.unwrap();
 //! assert_eq!(answer.status(), 500);
 //!
@@ -21,9 +21,9 @@
 //! while it is dropped, while a call is dropped because its client went away, or in the drop of a panic's own payload, is
 //! caught too, and so is one in a body's `size_hint` or `is_end_stream`.
 //!
-//! One event for each panic (target `mainstay::panic`, level error) has the panic's text as a field, cut at 4 KiB and without
-//! control characters, the request id and the phase. Its place in the code is in the event if the application has called
-//! [`install_hook`]: the layer installs nothing global by itself. A drop that panics while its thread unwinds from another
+//! One event for each panic (target `mainstay::panic`, level error) has the panic's text as a field, cut and without control
+//! characters, the request id and the phase; the [settings](PanicGuardConfig) say how much of it. Its place in the code is in the event if
+//! the application has called [`install_hook`]: the layer installs nothing global by itself. A drop that panics while its thread unwinds from another
 //! panic is caught too. With `panic = "abort"` nothing of this works.
 //!
 //! A panic in the answer's phase is the call's [`Outcome`], in the answer's extensions; one in the body is noted in the
@@ -40,9 +40,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use garde::Validate;
 use http::{Request, Response};
 use mainstay_core::{Outcome, Phase, Reason, Rejection, RequestContext};
 use pin_project_lite::pin_project;
+use serde::{Deserialize, Serialize};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -51,16 +53,35 @@ use crate::form::Form;
 use crate::problem::steering::without_steering;
 pub use body::{BodyPanicked, GuardedBody};
 pub use hook::install_hook;
-use hook::{place_of, text_of};
+use hook::{place_of, shortened, text_of};
+
+/// Settings of [`PanicGuardLayer`]: what of a panic is logged. That it becomes an answer is no setting.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize, Validate)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
+pub struct PanicGuardConfig {
+    /// Whether the event has the panic's text. `true` by default; `false` where texts may hold what customers sent.
+    #[garde(skip)]
+    pub log_text: bool,
+    /// How much of the text, in bytes: 64 to 65 536. 4096 by default.
+    #[garde(range(min = 64, max = 65_536))]
+    pub max_text: u32,
+    /// Whether the event has the backtrace, where the process captures any (`RUST_BACKTRACE`). `true` by default.
+    #[garde(skip)]
+    pub log_backtrace: bool,
+}
 
 /// Turns panics into answers. See the [module](self).
 #[derive(Clone, Copy, Debug, Default)]
-pub struct PanicGuardLayer(());
+pub struct PanicGuardLayer {
+    config: PanicGuardConfig,
+}
 
 /// The service of [`PanicGuardLayer`].
 #[derive(Clone, Debug)]
 pub struct PanicGuard<S> {
     inner: S,
+    config: PanicGuardConfig,
 }
 
 pin_project! {
@@ -86,14 +107,28 @@ pin_project! {
 struct About {
     form: Form,
     context: Option<RequestContext>,
+    config: PanicGuardConfig,
+}
+
+// === impl PanicGuardConfig ===
+
+impl Default for PanicGuardConfig {
+    fn default() -> Self {
+        Self { log_text: true, max_text: 4_096, log_backtrace: true }
+    }
 }
 
 // === impl PanicGuardLayer ===
 
 impl PanicGuardLayer {
-    /// The layer.
-    pub const fn new() -> Self {
-        Self(())
+    /// The layer with these settings.
+    ///
+    /// # Errors
+    ///
+    /// The length of the text is out of its range.
+    pub fn new(config: &PanicGuardConfig) -> Result<Self, garde::Report> {
+        config.validate()?;
+        Ok(Self { config: *config })
     }
 }
 
@@ -101,7 +136,7 @@ impl<S> Layer<S> for PanicGuardLayer {
     type Service = PanicGuard<S>;
 
     fn layer(&self, inner: S) -> PanicGuard<S> {
-        PanicGuard { inner }
+        PanicGuard { inner, config: self.config }
     }
 }
 
@@ -123,6 +158,7 @@ where
         let about = About {
             form: Form::of(&request),
             context: request.extensions().get::<RequestContext>().cloned(),
+            config: self.config,
         };
         let called = catch_unwind(AssertUnwindSafe(|| self.inner.call(request)));
         let inner = called.map_err(|panic| about.report(panic, Phase::Answer)).ok();
@@ -174,13 +210,15 @@ impl About {
     fn report(&self, panic: Box<dyn Any + Send>, phase: Phase) {
         let text = text_of(&*panic);
         let place = place_of(text);
+        let most = usize::try_from(self.config.max_text).unwrap_or(usize::MAX);
+        let shown = self.config.log_text.then(|| without_steering(shortened(text, most)));
         tracing::error!(
             target: "mainstay::panic",
             request_id = self.context.as_ref().map(|context| context.request_id().as_str()),
             outcome = Outcome::Panicked(phase).as_str(),
-            panic = &*without_steering(text),
+            panic = shown.as_deref(),
             location = place.as_ref().map(|place| place.location.as_str()),
-            backtrace = place.as_ref().and_then(|place| place.backtrace.as_deref()),
+            backtrace = place.as_ref().and_then(|place| place.backtrace.as_deref()).filter(|_| self.config.log_backtrace),
             "the service panicked"
         );
         drop_payload(panic);

@@ -166,7 +166,7 @@ async fn layers_that_only_watch_allocate_nothing() {
     drop(listening);
     assert_eq!(allocations(ReceivedLayer::new(), request).await, 0);
     assert_eq!(allocations(ProblemsLayer::default(), request).await, 0);
-    assert_eq!(allocations(PanicGuardLayer::new(), request).await, 0);
+    assert_eq!(allocations(PanicGuardLayer::default(), request).await, 0);
     assert_eq!(allocations(DeadlineLayer::default(), request).await, 0);
 }
 

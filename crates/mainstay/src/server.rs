@@ -53,7 +53,7 @@ use mainstay_http::deadline::{
 };
 use mainstay_http::idempotency::{Idempotency, IdempotencyConfig, IdempotencyLayer};
 use mainstay_http::load_shed::{LoadShed, LoadShedConfig, LoadShedLayer};
-use mainstay_http::panic_guard::{PanicGuard, PanicGuardLayer};
+use mainstay_http::panic_guard::{PanicGuard, PanicGuardConfig, PanicGuardLayer};
 use mainstay_http::problem::{Problems, ProblemsConfig, ProblemsLayer};
 use mainstay_http::rate_limit::{KeyPart, RateLimit, RateLimitConfig, RateLimitLayer};
 use mainstay_http::security_headers::{SecurityHeaders, SecurityHeadersConfig, SecurityHeadersLayer};
@@ -85,6 +85,9 @@ pub struct ServerConfig {
     /// Which errors become problems.
     #[garde(dive)]
     pub problems: ProblemsConfig,
+    /// What of a panic is logged.
+    #[garde(dive)]
+    pub panic_guard: PanicGuardConfig,
     /// How often each caller may call. No limit by default.
     #[garde(dive)]
     pub rate_limit: RateLimitConfig,
@@ -120,6 +123,7 @@ pub struct ServerStack {
     context: ContextLayer,
     access_log: AccessLogLayer,
     security_headers: SecurityHeadersLayer,
+    panic_guard: PanicGuardLayer,
     rate_limit: RateLimitLayer,
     concurrency_limit: ConcurrencyLimitLayer,
     load_shed: LoadShedLayer,
@@ -166,6 +170,7 @@ pub fn stack(config: &ServerConfig) -> Result<ServerStack, StackError> {
         context: ContextLayer::new(&config.context).deadline(&config.deadline),
         access_log: AccessLogLayer::new(&config.access_log),
         security_headers: SecurityHeadersLayer::new(&config.security_headers).expect(checked),
+        panic_guard: PanicGuardLayer::new(&config.panic_guard).expect(checked),
         rate_limit: RateLimitLayer::new(&others).expect(checked),
         concurrency_limit: ConcurrencyLimitLayer::new(&config.concurrency_limit).expect(checked),
         load_shed: LoadShedLayer::new(&config.load_shed),
@@ -199,6 +204,7 @@ impl Default for ServerConfig {
             access_log: AccessLogConfig::default(),
             security_headers: SecurityHeadersConfig::default(),
             problems: ProblemsConfig::default(),
+            panic_guard: PanicGuardConfig::default(),
             rate_limit: RateLimitConfig::default(),
             concurrency_limit: ConcurrencyLimitConfig::default(),
             load_shed: LoadShedConfig::default(),
@@ -259,7 +265,7 @@ impl ServerStack {
     }
 
     fn answered<S>(&self, service: S) -> Answered<S> {
-        let service = PanicGuardLayer::new().layer(service);
+        let service = self.panic_guard.layer(service);
         self.security_headers.layer(ProblemsLayer::new(&self.config.problems).layer(service))
     }
 

@@ -186,7 +186,7 @@ async fn a_panic_in_the_body_is_told_apart_from_an_error() {
     let log = TestLog::start();
     let service =
         service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(Adversary::PanicsInPoll.body())));
-    let service = AccessLogLayer::default().layer(PanicGuardLayer::new().layer(service));
+    let service = AccessLogLayer::default().layer(PanicGuardLayer::default().layer(service));
     let answer = ContextLayer::default().layer(service).oneshot(request(Method::GET, "/")).await.unwrap();
     assert!(answer.into_body().collect().await.is_err());
     let lines = log.lines();
@@ -269,7 +269,7 @@ async fn a_grpc_body_that_panics_is_not_complete() {
     let log = TestLog::start();
     let service =
         service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(Adversary::PanicsInPoll.body())));
-    let service = AccessLogLayer::default().layer(PanicGuardLayer::new().layer(service));
+    let service = AccessLogLayer::default().layer(PanicGuardLayer::default().layer(service));
     let grpc = Request::builder().method("POST").header("content-type", "application/grpc").body(()).unwrap();
     let answer = ContextLayer::default().layer(service).oneshot(grpc).await.unwrap();
     answer.into_body().collect().await.unwrap();

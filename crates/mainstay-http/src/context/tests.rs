@@ -308,7 +308,7 @@ async fn both_ids_are_on_rejections_and_on_answers_to_panics() {
     for (path, status) in [("/panic", 500), ("/late", 504)] {
         let layers = ServiceBuilder::new()
             .layer(ContextLayer::default())
-            .layer(PanicGuardLayer::new())
+            .layer(PanicGuardLayer::default())
             .layer(DeadlineLayer::default());
         let request = Request::builder().uri(path).body(()).unwrap();
         let answer = layers.service(service_fn(answer)).oneshot(request).await.unwrap();

@@ -7,8 +7,8 @@ use std::panic::{PanicHookInfo, set_hook, take_hook};
 use std::sync::Once;
 use std::thread;
 
-/// The longest text of a panic, and the longest backtrace, that reach the log, in bytes.
-const MAX_TEXT: usize = 4 * 1_024;
+/// The longest text of a panic that is kept, and the longest backtrace that reaches the log, in bytes.
+pub(super) const MAX_TEXT: usize = 64 * 1_024;
 const MAX_BACKTRACE: usize = 16 * 1_024;
 
 thread_local! {
@@ -71,7 +71,7 @@ pub(super) fn place_of(text: &str) -> Option<Place> {
     (seen.text == text).then_some(seen.place)
 }
 
-/// A panic's text, as much of it as is logged.
+/// A panic's text, as much of it as may be logged.
 pub(super) fn text_of(payload: &dyn Any) -> &str {
     let text = payload
         .downcast_ref::<&'static str>()
@@ -81,7 +81,7 @@ pub(super) fn text_of(payload: &dyn Any) -> &str {
     shortened(text, MAX_TEXT)
 }
 
-fn shortened(text: &str, most: usize) -> &str {
+pub(super) fn shortened(text: &str, most: usize) -> &str {
     let mut end = text.len().min(most);
     while !text.is_char_boundary(end) {
         end -= 1;

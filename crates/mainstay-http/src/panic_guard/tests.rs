@@ -16,7 +16,7 @@ use mainstay_testkit::contract::{Laws, http_layer_contract};
 use serde_json::json;
 use tower::{Layer, Service, ServiceExt, service_fn};
 
-use super::{PanicGuardLayer, install_hook};
+use super::{PanicGuardConfig, PanicGuardLayer, install_hook};
 use crate::answer::Ended;
 use crate::context::ContextLayer;
 use crate::test_log::TestLog;
@@ -31,7 +31,7 @@ fn grpc() -> Request<()> {
 async fn a_panic_in_the_future_is_a_plain_500_and_one_event_that_names_the_request() {
     let log = TestLog::start();
     let service = service_fn(async |_: Request<()>| -> Answer { panic!("password = hunter2\n{}", 1) });
-    let service = ContextLayer::default().layer(PanicGuardLayer::new().layer(service));
+    let service = ContextLayer::default().layer(PanicGuardLayer::default().layer(service));
     let answer = service.oneshot(Request::new(())).await.unwrap();
     assert_eq!(answer.status(), 500);
     assert_eq!(answer.extensions().get(), Some(&Ended(Outcome::Panicked(Phase::Answer))));
@@ -46,6 +46,36 @@ async fn a_panic_in_the_future_is_a_plain_500_and_one_event_that_names_the_reque
 }
 
 #[tokio::test]
+async fn the_settings_say_how_much_of_a_panic_is_logged() {
+    install_hook();
+    let line = async |config: PanicGuardConfig| {
+        let log = TestLog::start();
+        let service = service_fn(async |_: Request<()>| -> Answer { panic!("{}", "é".repeat(40_000)) });
+        drop(PanicGuardLayer::new(&config).unwrap().layer(service).oneshot(Request::new(())).await);
+        log.line()
+    };
+    let text = |line: &serde_json::Value| line["panic"].as_str().map(str::len);
+    let whole = line(PanicGuardConfig::default()).await;
+    assert_eq!(text(&whole), Some(4_096));
+    let cut = line(PanicGuardConfig { max_text: 65, ..PanicGuardConfig::default() }).await;
+    assert_eq!(text(&cut), Some(64), "no character is cut in half");
+    let silent =
+        line(PanicGuardConfig { log_text: false, log_backtrace: false, ..PanicGuardConfig::default() }).await;
+    assert_eq!((silent.get("panic"), silent.get("backtrace")), (None, None));
+    assert!(silent["location"].as_str().unwrap().contains("panic_guard/tests.rs"));
+}
+
+#[test]
+fn settings_are_read_by_their_names_and_refused_out_of_their_ranges() {
+    let config: PanicGuardConfig = serde_json::from_str(r#"{"log_text":false,"max_text":100}"#).unwrap();
+    assert_eq!(config, PanicGuardConfig { log_text: false, max_text: 100, log_backtrace: true });
+    for max_text in [63, 65_537] {
+        assert!(PanicGuardLayer::new(&PanicGuardConfig { max_text, ..config }).is_err(), "{max_text}");
+    }
+    assert!(serde_json::from_str::<PanicGuardConfig>(r#"{"text":false}"#).is_err());
+}
+
+#[tokio::test]
 async fn a_panic_in_the_call_itself_is_caught_and_the_service_goes_on() {
     let mut calls = 0;
     let service = service_fn(move |_: Request<()>| {
@@ -53,7 +83,7 @@ async fn a_panic_in_the_call_itself_is_caught_and_the_service_goes_on() {
         assert!(calls > 1, "the first call panics");
         async { Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new())) }
     });
-    let mut service = PanicGuardLayer::new().layer(service);
+    let mut service = PanicGuardLayer::default().layer(service);
     assert_eq!(service.ready().await.unwrap().call(Request::new(())).await.unwrap().status(), 500);
     assert_eq!(service.ready().await.unwrap().call(Request::new(())).await.unwrap().status(), 200);
 }
@@ -61,12 +91,12 @@ async fn a_panic_in_the_call_itself_is_caught_and_the_service_goes_on() {
 #[tokio::test]
 async fn a_grpc_caller_gets_internal_before_and_in_the_body() {
     let service = service_fn(async |_: Request<()>| -> Answer { panic!("before") });
-    let answer = PanicGuardLayer::new().layer(service).oneshot(grpc()).await.unwrap();
+    let answer = PanicGuardLayer::default().layer(service).oneshot(grpc()).await.unwrap();
     assert_eq!((answer.status().as_u16(), &answer.headers()["grpc-status"]), (200, &"13".parse().unwrap()));
 
     let service =
         service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(Adversary::PanicsInPoll.body())));
-    let answer = PanicGuardLayer::new().layer(service).oneshot(grpc()).await.unwrap();
+    let answer = PanicGuardLayer::default().layer(service).oneshot(grpc()).await.unwrap();
     let collected = answer.into_body().collect().await.unwrap();
     assert_eq!(collected.trailers().unwrap()["grpc-status"], "13");
     assert_eq!(collected.to_bytes(), "hello");
@@ -82,7 +112,7 @@ async fn an_http_body_that_panics_ends_as_a_broken_transfer_and_is_not_polled_ag
         let body = body.take().unwrap();
         async { Ok::<_, Infallible>(Response::new(body)) }
     });
-    let answer = PanicGuardLayer::new().layer(service).oneshot(Request::new(())).await.unwrap();
+    let answer = PanicGuardLayer::default().layer(service).oneshot(Request::new(())).await.unwrap();
     let transcript = drain(answer.into_body()).await;
     let events: Vec<_> = transcript.entries.iter().map(|observed| &observed.event).collect();
     assert!(matches!(events[..2], [Event::Data(_), Event::Error(_)]), "{events:?}");
@@ -103,7 +133,7 @@ async fn a_panic_in_the_drop_of_a_body_or_of_an_abandoned_call_does_not_reach_th
     let log = TestLog::start();
     let service =
         service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(Adversary::PanicsInDrop.body())));
-    drop(PanicGuardLayer::new().layer(service).oneshot(Request::new(())).await);
+    drop(PanicGuardLayer::default().layer(service).oneshot(Request::new(())).await);
     assert_eq!(log.line()["outcome"], "panicked_in_stream");
 
     let log = TestLog::start();
@@ -114,7 +144,7 @@ async fn a_panic_in_the_drop_of_a_body_or_of_an_abandoned_call_does_not_reach_th
         unreachable!("pending never ends")
     });
     {
-        let mut call = pin!(PanicGuardLayer::new().layer(service).oneshot(Request::new(())));
+        let mut call = pin!(PanicGuardLayer::default().layer(service).oneshot(Request::new(())));
         let mut cx = Context::from_waker(std::task::Waker::noop());
         assert!(call.as_mut().poll(&mut cx).is_pending());
     }
@@ -133,7 +163,10 @@ async fn a_payload_that_panics_in_its_own_drop_does_not_reach_the_server() {
     }
 
     let service = service_fn(async |_: Request<()>| -> Answer { panic_any(Payload(2)) });
-    assert_eq!(PanicGuardLayer::new().layer(service).oneshot(Request::new(())).await.unwrap().status(), 500);
+    assert_eq!(
+        PanicGuardLayer::default().layer(service).oneshot(Request::new(())).await.unwrap().status(),
+        500
+    );
 }
 
 #[tokio::test]
@@ -161,7 +194,7 @@ async fn a_body_that_panics_when_it_is_asked_about_itself_is_caught_and_noted() 
 
     let log = TestLog::start();
     let service = service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(Talkative)));
-    let answer = PanicGuardLayer::new().layer(service).oneshot(Request::new(())).await.unwrap();
+    let answer = PanicGuardLayer::default().layer(service).oneshot(Request::new(())).await.unwrap();
     assert!(!answer.body().is_end_stream());
     assert_eq!(answer.body().size_hint().exact(), None);
     let said: Vec<_> = log.lines().iter().map(|line| line["panic"].clone()).collect();
@@ -170,7 +203,7 @@ async fn a_body_that_panics_when_it_is_asked_about_itself_is_caught_and_noted() 
 
 #[tokio::test]
 async fn it_keeps_the_laws_of_layers_and_bodies() {
-    http_layer_contract(PanicGuardLayer::new, || Request::new(()), Laws::default()).await;
+    http_layer_contract(PanicGuardLayer::default, || Request::new(()), Laws::default()).await;
 }
 
 #[tokio::test]
@@ -180,7 +213,7 @@ async fn with_the_hook_the_event_says_where_and_the_text_is_bounded_and_clean() 
     let log = TestLog::start();
     let service = service_fn(async |_: Request<()>| -> Answer { panic!("\u{1b}[31m{}", "é".repeat(4_000)) });
     let line = line!() - 1;
-    drop(PanicGuardLayer::new().layer(service).oneshot(Request::new(())).await);
+    drop(PanicGuardLayer::default().layer(service).oneshot(Request::new(())).await);
     let event = log.line();
     let location = event["location"].as_str().unwrap();
     assert!(location.contains(&format!("tests.rs:{line}:")), "{location}");
@@ -196,7 +229,7 @@ async fn a_panic_from_another_thread_does_not_get_the_place_of_an_earlier_one() 
     let service = service_fn(async |_: Request<()>| -> Answer {
         std::panic::resume_unwind(Box::new("carried over"));
     });
-    drop(PanicGuardLayer::new().layer(service).oneshot(Request::new(())).await);
+    drop(PanicGuardLayer::default().layer(service).oneshot(Request::new(())).await);
     let event = log.line();
     assert_eq!((&event["panic"], event.get("location")), (&json!("carried over"), None));
 }
@@ -212,7 +245,7 @@ fn a_panic_in_a_drop_while_the_thread_unwinds_from_another_does_not_abort() {
                 Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()))
             }
         });
-        let mut call = Box::pin(PanicGuardLayer::new().layer(service).oneshot(Request::new(())));
+        let mut call = Box::pin(PanicGuardLayer::default().layer(service).oneshot(Request::new(())));
         let mut cx = Context::from_waker(std::task::Waker::noop());
         assert!(call.as_mut().poll(&mut cx).is_pending());
         panic!("the server's own");

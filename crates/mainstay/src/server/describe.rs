@@ -12,7 +12,7 @@ pub(super) fn describe(config: &ServerConfig) -> String {
         ("access log", settings(&config.access_log)),
         ("security headers", settings(&config.security_headers)),
         ("problems", settings(&config.problems)),
-        ("panic guard", Vec::new()),
+        ("panic guard", settings(&config.panic_guard)),
         ("rate limit", settings(&others)),
         ("concurrency limit", settings(&config.concurrency_limit)),
         ("load shedding", settings(&config.load_shed)),
