@@ -4,6 +4,7 @@
 //! cargo run --release -p mainstay-bench -- stack            # instructions and allocations a request, as a table
 //! cargo run --release -p mainstay-bench -- stack --check    # fails when a ceiling is exceeded
 //! cargo run --release -p mainstay-bench -- stack --time     # nanoseconds: to look at, never to compare with a ceiling
+//! cargo run -p mainstay-bench -- storm                      # a picture, in virtual time
 //! ```
 //!
 //! A regression is held by counts, which are the same on every run, and never by times, which are not. The counts come
@@ -15,6 +16,7 @@
 //! |---|---|
 //! | `stack.rs` | what does each layer of the server stack cost, beside the bare service and beside tower-http? |
 //! | `config.rs` | what does loading settings cost, beside figment's, config-rs's and confique's own loading? |
+//! | `storm.rs` | what does a provider see that fails half of its calls, with plain retries and with the client stack? |
 //!
 //! A new case is a file with its question, its variants and its ceilings, and an arm in [`run`]; `exchange.rs` has the
 //! request and the bare service, `valgrind.rs` and `time.rs` measure, `ceiling.rs` judges, `table.rs` prints.
@@ -24,6 +26,7 @@ mod config;
 mod exchange;
 mod log;
 mod stack;
+mod storm;
 mod table;
 mod time;
 mod valgrind;
@@ -47,6 +50,8 @@ enum Case {
     Stack(stack::Arguments),
     /// What does loading settings cost, beside other loaders?
     Config(config::Arguments),
+    /// What does a provider see that fails, and what do its callers? Draws a picture.
+    Storm(storm::Arguments),
 }
 
 type Outcome = Result<(), Box<dyn Error>>;
@@ -63,11 +68,16 @@ fn main() -> ExitCode {
 }
 
 fn run(case: &Case) -> Outcome {
+    // Virtual time is the same in every build.
+    if let Case::Storm(arguments) = case {
+        return storm::run(arguments);
+    }
     if cfg!(debug_assertions) {
         return Err("a debug build measures nothing that ships: use `cargo run --release`".into());
     }
     match case {
         Case::Stack(arguments) => stack::run(arguments),
         Case::Config(arguments) => config::run(arguments),
+        Case::Storm(arguments) => storm::run(arguments),
     }
 }

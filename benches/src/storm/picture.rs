@@ -49,11 +49,19 @@ pub(super) fn draw(panels: &[Panel<'_>], step: f64, storm: (f64, f64)) -> String
         let top = 24.0 + f64::from(at) * PANEL_HEIGHT;
         panel_of(&mut svg, panel, &Axes { top, most, step, storm });
     }
-    let legend = [("#9aa5b1", "calls"), ("#c2410c", "attempts at the provider"), ("#15803d", "calls that succeeded")];
+    let legend =
+        [("#9aa5b1", "calls"), ("#c2410c", "attempts at the provider"), ("#15803d", "calls that succeeded")];
     for (at, (colour, name)) in (0_u32..).zip(legend) {
         let x = LEFT + f64::from(at) * 200.0;
         let y = height - 16.0;
-        line(&mut svg, format_args!(r#"<rect x="{x}" y="{}" width="18" height="4" fill="{colour}"/><text x="{}" y="{y}">{name}, per second</text>"#, y - 6.0, x + 24.0));
+        line(
+            &mut svg,
+            format_args!(
+                r#"<rect x="{x}" y="{}" width="18" height="4" fill="{colour}"/><text x="{}" y="{y}">{name}, per second</text>"#,
+                y - 6.0,
+                x + 24.0
+            ),
+        );
     }
     svg.push_str("</svg>\n");
     svg
@@ -71,7 +79,10 @@ fn panel_of(svg: &mut String, panel: &Panel<'_>, axes: &Axes) {
     let seconds = f64::from(u32::try_from(panel.steps.len()).unwrap_or(u32::MAX)) * step;
     let x = |second: f64| LEFT + second / seconds * WIDTH;
     let y = |rate: f64| top + PLOT_HEIGHT - rate / most * PLOT_HEIGHT;
-    line(svg, format_args!(r#"<text x="{LEFT}" y="{}" font-weight="bold">{}</text>"#, top - 6.0, panel.title));
+    line(
+        svg,
+        format_args!(r#"<text x="{LEFT}" y="{}" font-weight="bold">{}</text>"#, top - 6.0, panel.title),
+    );
     line(
         svg,
         format_args!(
@@ -84,24 +95,46 @@ fn panel_of(svg: &mut String, panel: &Panel<'_>, axes: &Axes) {
     );
     for part in 0..=2 {
         let rate = most * f64::from(part) / 2.0;
-        line(svg, format_args!(r##"<line x1="{LEFT}" x2="{}" y1="{:.1}" y2="{2:.1}" stroke="#e5e7eb"/><text x="{}" y="{:.1}" text-anchor="end">{rate:.0}</text>"##, LEFT + WIDTH, y(rate), y(rate), LEFT - 6.0, y(rate) + 4.0));
+        line(
+            svg,
+            format_args!(
+                r##"<line x1="{LEFT}" x2="{}" y1="{:.1}" y2="{:.1}" stroke="#e5e7eb"/><text x="{}" y="{:.1}" text-anchor="end">{rate:.0}</text>"##,
+                LEFT + WIDTH,
+                y(rate),
+                y(rate),
+                LEFT - 6.0,
+                y(rate) + 4.0
+            ),
+        );
     }
-    for (colour, count) in [
-        ("#9aa5b1", (|step: &Step| step.calls) as fn(&Step) -> u32),
-        ("#c2410c", |step| step.attempts),
-        ("#15803d", |step| step.succeeded),
-    ] {
+    let calls: fn(&Step) -> u32 = |step| step.calls;
+    for (colour, count) in
+        [("#9aa5b1", calls), ("#c2410c", |step| step.attempts), ("#15803d", |step| step.succeeded)]
+    {
         let mut points = String::new();
         for (at, one) in (0_u32..).zip(panel.steps) {
             let second = (f64::from(at) + 0.5) * step;
             line(&mut points, format_args!("{:.1},{:.1} ", x(second), y(f64::from(count(one)) / step)));
         }
-        line(svg, format_args!(r#"<polyline fill="none" stroke="{colour}" stroke-width="1.6" points="{}"/>"#, points.trim_end()));
+        line(
+            svg,
+            format_args!(
+                r#"<polyline fill="none" stroke="{colour}" stroke-width="1.6" points="{}"/>"#,
+                points.trim_end()
+            ),
+        );
     }
     circuit_of(svg, panel.steps, step, top + PLOT_HEIGHT + 8.0, &x);
     let mut second = 0.0;
     while second <= seconds {
-        line(svg, format_args!(r#"<text x="{:.1}" y="{}" text-anchor="middle">{second:.0} s</text>"#, x(second), top + PLOT_HEIGHT + 38.0));
+        line(
+            svg,
+            format_args!(
+                r#"<text x="{:.1}" y="{}" text-anchor="middle">{second:.0} s</text>"#,
+                x(second),
+                top + PLOT_HEIGHT + 38.0
+            ),
+        );
         second += 10.0;
     }
 }
@@ -119,9 +152,22 @@ fn circuit_of(svg: &mut String, steps: &[Step], step: f64, top: f64, x: &impl Fn
             Circuit::HalfOpen => ("#fde68a", "half-open"),
             Circuit::Open => ("#fecaca", "open"),
         };
-        line(svg, format_args!(r#"<rect x="{left:.1}" y="{top}" width="{:.1}" height="14" fill="{colour}"/>"#, right - left));
+        line(
+            svg,
+            format_args!(
+                r#"<rect x="{left:.1}" y="{top}" width="{:.1}" height="14" fill="{colour}"/>"#,
+                right - left
+            ),
+        );
         if right - left > 48.0 {
-            line(svg, format_args!(r#"<text x="{:.1}" y="{}" font-size="11">{name}</text>"#, left + 4.0, top + 11.0));
+            line(
+                svg,
+                format_args!(
+                    r#"<text x="{:.1}" y="{}" font-size="11">{name}</text>"#,
+                    left + 4.0,
+                    top + 11.0
+                ),
+            );
         }
         from += length;
     }

@@ -76,8 +76,10 @@ impl<const WORDS: usize> Rolling<WORDS> {
             let epoch = self.epoch.load(Ordering::Relaxed);
             for beginning in (epoch + 1..=target).take(self.slots.len()) {
                 for (word, amount) in self.slot(beginning).iter().enumerate() {
-                    let forgotten = amount.swap(0, Ordering::Relaxed);
+                    // The sum first: what is forgotten must not be spent in between.
+                    let forgotten = amount.load(Ordering::Relaxed);
                     self.sums[word].fetch_sub(forgotten, Ordering::Relaxed);
+                    amount.fetch_sub(forgotten, Ordering::Relaxed);
                 }
             }
             self.epoch.store(target.max(epoch), Ordering::Release);
