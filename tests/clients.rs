@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -144,7 +144,7 @@ async fn slow_headers_and_a_hang_are_attempts_that_ran_out_of_time_and_the_call_
     let server = Faulty::start([Fault::Hang; 3]).await;
     config.timeout.limit = Some(3 * TENTH / 2);
     let caller = Caller::new(&config);
-    let started = Instant::now();
+    let started = tokio::time::Instant::now();
     let error = caller.send(get(&server)).await.err().unwrap();
     let Cause::Rejected(rejection) = error.cause else { panic!("the stack ends it") };
     assert_eq!(rejection.reason, Reason::DeadlineExceeded);
@@ -157,7 +157,7 @@ async fn slow_headers_and_a_hang_are_attempts_that_ran_out_of_time_and_the_call_
 async fn busy_answers_are_waited_for_as_asked_unless_that_is_too_long() {
     let server = Faulty::start([Fault::Busy(1)]).await;
     let caller = Caller::new(&config());
-    let started = Instant::now();
+    let started = tokio::time::Instant::now();
     assert_eq!(text(caller.send(get(&server)).await.unwrap()).await, "ok");
     assert!(started.elapsed() >= Duration::from_secs(1), "{:?}", started.elapsed());
 
@@ -259,7 +259,7 @@ async fn a_call_deep_inside_a_handler_carries_its_context_and_the_time_that_is_l
     let mut config = config();
     config.propagate.deadline_header = Some(http::HeaderName::from_static("x-request-timeout-ms"));
     let caller = Caller::new(&config);
-    let now = Instant::now();
+    let now = tokio::time::Instant::now().into_std();
     let context = RequestContext::new(mainstay_core::Parts {
         deadline: Some(Deadline::after(now, Duration::from_secs(5))),
         ..mainstay_core::Parts::new(

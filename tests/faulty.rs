@@ -186,7 +186,7 @@ impl FaultyGrpc {
                 });
                 let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
                 tokio::spawn(async move {
-                    drop(connection.serve_connection(TokioIo::new(socket), service).await)
+                    drop(connection.serve_connection(TokioIo::new(socket), service).await);
                 });
             }
         });

@@ -52,7 +52,7 @@ pub(super) fn draw(panels: &[Panel<'_>], step: f64, storm: (f64, f64)) -> String
     let legend =
         [("#9aa5b1", "calls"), ("#c2410c", "attempts at the provider"), ("#15803d", "calls that succeeded")];
     for (at, (colour, name)) in (0_u32..).zip(legend) {
-        let x = LEFT + f64::from(at) * 200.0;
+        let x = LEFT + f64::from(at) * 280.0;
         let y = height - 16.0;
         line(
             &mut svg,
@@ -90,7 +90,7 @@ fn panel_of(svg: &mut String, panel: &Panel<'_>, axes: &Axes) {
             x(storm.0),
             x(storm.1) - x(storm.0),
             x(storm.0) + 4.0,
-            top + 14.0
+            top + PLOT_HEIGHT - 14.0
         ),
     );
     for part in 0..=2 {

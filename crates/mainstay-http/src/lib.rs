@@ -39,7 +39,7 @@
 //! ```
 //!
 //! On the way out, [`PropagateLayer`](propagate::PropagateLayer) writes the context into an outbound call's headers, and
-//! [`outbound`] tells the layers that repeat and judge calls what they must know of HTTP and gRPC.
+//! [`call_log`] says what became of it, [`body_timeout`] ends bodies that stall, and [`outbound`] tells the layers that repeat and judge calls what they must know of HTTP and gRPC.
 //!
 //! A layer that refuses a call answers through one table, [`refuse`](answer::refuse): a problem for HTTP, a status for gRPC, nothing for
 //! HEAD. The answer carries its [`Outcome`](mainstay_core::Outcome) in its extensions, where the access log reads it.

@@ -91,14 +91,14 @@ impl<K: Clone + Eq + Hash, V> Shard<K, V> {
             self.kept.push(kept);
             return None;
         }
-        let at = self.to_forget(rather_keep);
+        let at = self.place_to_free(rather_keep);
         let forgotten = std::mem::replace(&mut self.kept[at], kept);
         self.at.remove(&forgotten.key);
         self.at.insert(key, at);
         Some(forgotten)
     }
 
-    fn to_forget(&mut self, rather_keep: impl Fn(&V) -> bool) -> usize {
+    fn place_to_free(&mut self, rather_keep: impl Fn(&V) -> bool) -> usize {
         // Twice round clears every mark, so one that may go is found wherever there is one in reach.
         for _ in 0..MOST_LOOKS.min(2 * self.kept.len()) {
             let at = self.hand;

@@ -30,14 +30,15 @@
 //!
 //! | here | from | |
 //! |---|---|---|
-//! | [`server::stack`], [`client::propagate`] | `mainstay-http` | the layers around a service, and around a client |
+//! | [`server::stack`] | `mainstay-http` | the layers around a service |
+//! | [`client::stack`] | `mainstay-http`, `mainstay-resilience` | the layers around a client |
 //! | [`config`] | `mainstay-config` | settings from files and variables |
 //! | [`telemetry`] | `mainstay-telemetry` | logs |
 //! | [`Runtime`] | `mainstay-runtime` | listeners, signals, drain |
 //! | [`RequestContext`] and its parts | `mainstay-core` | what a handler reads of its request |
 //! | [`Problem`] | `mainstay-http` | what a handler answers when it refuses |
 //!
-//! Layers one by one, and the traits that they ask for, are in [`http`]. The feature `axum` (on by default) makes [`Problem`] a response of axum's
+//! Layers one by one, and the traits that they ask for, are in [`http`] and [`resilience`]. The feature `axum` (on by default) makes [`Problem`] a response of axum's
 //! and shows axum's matched route in the access log; nothing else depends on a framework. `schema` lets all settings describe themselves (JSON Schema,
 //! documented templates), `reload` lets them follow their files (`config::reload::Live`), and `clap` brings the command `config check | show | explain | template | schema` for them.
 

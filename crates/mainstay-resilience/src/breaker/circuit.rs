@@ -160,7 +160,7 @@ impl Circuit {
                 }
                 match self.exceeded(tally, minimum) {
                     Some(_) => {
-                        self.open(&epoch, probation.opens.saturating_add(1), said.retry_after, None, world)
+                        self.open(&epoch, probation.opens.saturating_add(1), said.retry_after, None, world);
                     }
                     None => {
                         self.replace(&epoch, self.closed());

@@ -73,7 +73,7 @@ where
                 Some(Instead::Abort(abort)) => {
                     shared.listener.tell(|| ChaosEvent::Aborted(abort));
                     if abort == Abort::Panic {
-                        std::panic::panic_any("chaos: a panic on purpose");
+                        panic_on_purpose();
                     }
                     // From now on it hangs, and nobody wakes it.
                     return Poll::Pending;
@@ -81,6 +81,11 @@ where
             }
         }
     }
+}
+
+#[expect(clippy::panic, reason = "this is what the settings ask for")]
+fn panic_on_purpose() -> ! {
+    std::panic::panic_any("chaos: a panic on purpose")
 }
 
 impl<S: Service<Req>, Req> fmt::Debug for ChaosFuture<S, Req> {
