@@ -21,7 +21,7 @@
 //! ready then wins. A deadline that has passed before the call refuses it: then it was not sent. Stands twice in a client's stack: around
 //! the retry for the whole call, and inside of it for each attempt. It bounds the time until the answer, not that of a body.
 //!
-//! Refuses with [`Reason::DeadlineExceeded`], and drops what it was waiting for. Whoever waits for the service to be ready waits inside the limit
+//! Refuses with [`Reason::DeadlineExceeded`](mainstay_core::Reason::DeadlineExceeded), and drops what it was waiting for. Whoever waits for the service to be ready waits inside the limit
 //! ([`TimeoutConfig::covers_readiness`]). Dropping the future drops the inner one.
 //!
 //! A timer is set only once the inner future was pending, and nothing is allocated. The clock is read once where there is a limit.
