@@ -14,6 +14,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use mainstay::client::{self, Attempts, CallError, Cause, Client, ClientConfig, ClientStack, ReplayBody};
 use mainstay::resilience::breaker::{SlidingWindow, State};
+use mainstay::resilience::hedge::HedgeConfig;
 use mainstay::resilience::retry::Jitter;
 use mainstay::{Deadline, Reason, RequestContext, RequestId, TraceContext};
 use tower::{Layer, ServiceExt};
@@ -129,6 +130,34 @@ async fn a_refused_connection_is_tried_again_whatever_the_method_and_proves_that
     assert_eq!(error.attempts, Attempts { count: 3, earlier_may_have_run: false });
     assert!(!error.may_have_run(|error| client::reached(error)));
     caller.assert_quiet().await;
+}
+
+#[tokio::test]
+async fn a_slow_read_is_sent_twice_its_first_answer_counts_and_a_charge_without_a_key_is_sent_once() {
+    let mut config = config();
+    config.hedge = Some(HedgeConfig { delay: Some(TENTH), ..HedgeConfig::default() });
+    let server = Faulty::start([Fault::Hang]).await;
+    let caller = Caller::new(&config);
+    let answer = caller.send(get(&server)).await.unwrap();
+    let attempts: Attempts = *answer.extensions().get().unwrap();
+    assert_eq!((attempts.count, attempts.earlier_may_have_run), (2, true));
+    assert_eq!(text(answer).await, "ok");
+    let received = server.received();
+    assert_eq!(received.len(), 2);
+    assert_eq!(received[1].header("x-request-attempt"), Some("2"), "it says that it is a repetition");
+    let hedges = caller.stack.hedges().unwrap();
+    assert_eq!((hedges.counts().hedges, hedges.counts().wins), (1, 1));
+    while caller.stack.bulkhead().in_flight() > 0 {
+        tokio::task::yield_now().await;
+    }
+
+    // With a key it may be charged twice without harm; without one nobody knows.
+    let server = Faulty::start([Fault::Hang]).await;
+    let answer = caller.send(charge(server.uri("/charges"), Some("order-7"))).await.unwrap();
+    assert_eq!((text(answer).await, server.received().len()), ("ok".to_owned(), 2));
+    let server = Faulty::start([Fault::SlowHeaders(3 * TENTH)]).await;
+    let answer = caller.send(charge(server.uri("/charges"), None)).await.unwrap();
+    assert_eq!((text(answer).await, server.received().len()), ("late".to_owned(), 1));
 }
 
 #[tokio::test]

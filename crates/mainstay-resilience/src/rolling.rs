@@ -50,6 +50,12 @@ impl<const WORDS: usize> Rolling<WORDS> {
         })
     }
 
+    /// Adds to one sum.
+    pub(crate) fn add_to(&self, word: usize, amount: i64, now: Instant) {
+        self.advance(now)[word].fetch_add(amount, Ordering::Relaxed);
+        self.sums[word].fetch_add(amount, Ordering::Relaxed);
+    }
+
     /// Subtracts `amount` from one sum if that leaves at least `least`: in one step, so that no two spend the same.
     pub(crate) fn take(&self, word: usize, amount: i64, least: i64, now: Instant) -> bool {
         let slot = self.advance(now);

@@ -117,7 +117,7 @@ const SUPPLIED_LATER: [&str; 2] = ["tenants", "payment.url"];
 
 /// What is read once, at the start. The rest (who is served, how long a payment may take, how often payments are settled)
 /// follows its files while the service runs.
-pub(crate) const RESTART_ONLY: [&str; 20] = [
+pub(crate) const RESTART_ONLY: [&str; 21] = [
     "server",
     "management",
     "runtime",
@@ -131,6 +131,7 @@ pub(crate) const RESTART_ONLY: [&str; 20] = [
     "payment.client.throttle",
     "payment.client.retry",
     "payment.client.repeat",
+    "payment.client.hedge",
     "payment.client.propagate",
     "payment.client.breaker",
     "payment.client.most_origins",

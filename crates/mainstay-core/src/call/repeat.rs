@@ -47,6 +47,19 @@ pub trait Repeat<Req, Res, E> {
         false
     }
 
+    /// Whether this request may be sent while another attempt of the call is under way: it does no harm when both are carried out, and
+    /// neither waits for the other. No by default, and then nothing is hedged.
+    fn may_overlap(&self, again: &Req) -> bool {
+        let _ = again;
+        false
+    }
+
+    /// The number that was written into this request, by a layer further out that repeats calls too. 1 by default.
+    fn number_of(&self, request: &Req) -> u32 {
+        let _ = request;
+        1
+    }
+
     /// Writes the number of the attempt into its request, 1 for the first. Does nothing by default.
     fn number(&self, request: &mut Req, attempt: u32) {
         let _ = (request, attempt);
@@ -55,6 +68,12 @@ pub trait Repeat<Req, Res, E> {
     /// Notes the attempts that were made in the answer that the caller gets. Does nothing by default.
     fn answered(&self, response: &mut Res, attempts: Attempts) {
         let _ = (response, attempts);
+    }
+
+    /// The attempts that were noted in this answer, by a layer further in that repeats calls too. One by default.
+    fn attempts(&self, response: &Res) -> Attempts {
+        let _ = response;
+        Attempts::ONE
     }
 }
 

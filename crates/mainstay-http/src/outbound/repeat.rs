@@ -24,6 +24,9 @@
 //! nothing reached the service, such as a connection that was refused. gRPC has a rule of its own: a call that failed with one of
 //! the listed codes before any data came is repeated, as a service config of gRPC's would have it (proposal A6).
 //!
+//! A call may be under way twice at once, hedged, if it may be carried out twice and its body is in memory as a whole: before that the
+//! second attempt would only wait for what the first one reads.
+//!
 //! A refusal of a layer of ours (an open circuit, a limit) is the caller's: more calls are what it refuses. Only a deadline of
 //! one attempt is an error like the service's. A body that [cannot be sent again](ReplayBody::can_repeat) ends all that.
 //!
@@ -224,6 +227,14 @@ where
             || extensions.get::<InboundRepetition>().is_some()
     }
 
+    fn may_overlap(&self, again: &Request<ReplayBody<B>>) -> bool {
+        is_idempotent(again) && again.body().is_kept()
+    }
+
+    fn number_of(&self, request: &Request<ReplayBody<B>>) -> u32 {
+        request.extensions().get::<AttemptNumber>().map_or(1, |number| number.0)
+    }
+
     fn number(&self, request: &mut Request<ReplayBody<B>>, attempt: u32) {
         if attempt < 2 {
             return;
@@ -239,6 +250,10 @@ where
 
     fn answered(&self, response: &mut Response<R>, attempts: Attempts) {
         response.extensions_mut().insert(attempts);
+    }
+
+    fn attempts(&self, response: &Response<R>) -> Attempts {
+        response.extensions().get().copied().unwrap_or_default()
     }
 }
 

@@ -233,6 +233,15 @@ impl<B: Body<Data = Bytes> + Unpin> ReplayBody<B> {
         }
     }
 
+    /// Whether all of this body is in memory, so that another attempt gives it without waiting for anybody.
+    pub fn is_kept(&self) -> bool {
+        match &self.kind {
+            Kind::Whole { .. } => true,
+            Kind::Once(_) => false,
+            Kind::Kept(handle) => handle.is_kept(),
+        }
+    }
+
     /// Sees to it that this body, which is about to be sent, stays whole, and says whether it
     /// [can be repeated](Self::can_repeat). An attempt before it, of which a connection may hold the body for a while, goes on
     /// reading what can be kept; where it would read more, it fails instead. Ends when this is dropped.

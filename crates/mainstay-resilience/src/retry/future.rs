@@ -45,6 +45,9 @@ struct Repeating<S, P, Req> {
     rules: P,
     shared: Arc<Shared>,
     backoff: Option<Backoff>,
+    // How often it was sent here.
+    tries: u32,
+    // All that were made, those by a layer further in included.
     attempts: Attempts,
     // For the attempt that is waited for.
     reserved: Option<Reserved>,
@@ -70,6 +73,7 @@ impl<S: Service<Req>, P, Req> RetryFuture<S, P, Req> {
             rules,
             shared,
             backoff: None,
+            tries: 1,
             attempts: Attempts::ONE,
             reserved: None,
         };
@@ -133,8 +137,11 @@ where
     fn wait_before_next(&mut self, result: Result<&S::Response, &S::Error>) -> Option<Duration> {
         // The service was not asked, and would not be the next time either.
         let was_refused = result.is_err_and(CallFailure::was_refused);
+        let made = result.map_or_else(CallFailure::attempts, |response| self.rules.attempts(response));
+        self.attempts.count += made.count.saturating_sub(1);
+        self.attempts.earlier_may_have_run |= made.earlier_may_have_run;
         let shared = &self.shared;
-        if self.attempts.count == 1 && !was_refused {
+        if self.tries == 1 && !was_refused {
             shared.budget.deposit(Instant::now());
         }
         let again = self.again.as_ref().filter(|_| !was_refused)?;
@@ -145,8 +152,7 @@ where
         let now = Instant::now();
         let backoff = self.backoff.get_or_insert_with(|| Backoff::new(&shared.config.backoff));
         let random = || rand::rng().random();
-        let decided =
-            decide(&shared.config, self.attempts.count, hint, backoff, ambient::deadline(), now, random);
+        let decided = decide(&shared.config, self.tries, hint, backoff, ambient::deadline(), now, random);
         let affordable = decided.and_then(|wait| {
             let reserved = shared.budget.reserve(now).ok_or(Because::Budget)?;
             Ok((wait, reserved))
@@ -155,6 +161,7 @@ where
             Ok((wait, reserved)) => {
                 self.reserved = Some(reserved);
                 self.attempts.earlier_may_have_run |= self.rules.may_have_run(result);
+                self.tries += 1;
                 self.attempts.count += 1;
                 let attempt = self.attempts.count;
                 shared.listener.tell(|| RetryEvent::Retrying { attempt, wait, hint });

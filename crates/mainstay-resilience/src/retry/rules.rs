@@ -18,6 +18,10 @@ impl<Req: Clone, Res, E: CallFailure> Repeat<Req, Res, E> for RepeatErrors {
         if result.is_err() { Next::Repeat(Hint::None) } else { Next::Return }
     }
 
+    fn may_overlap(&self, _: &Req) -> bool {
+        true
+    }
+
     fn may_have_run(&self, result: Result<&Res, &E>) -> bool {
         !result.is_err_and(CallFailure::was_refused)
     }

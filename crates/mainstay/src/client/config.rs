@@ -13,6 +13,7 @@ use mainstay_http::outbound::replay::ReplayConfig;
 use mainstay_http::propagate::PropagateConfig;
 use mainstay_resilience::breaker::BreakerConfig;
 use mainstay_resilience::bulkhead::BulkheadConfig;
+use mainstay_resilience::hedge::HedgeConfig;
 use mainstay_resilience::rate_limit::RateLimitConfig;
 use mainstay_resilience::retry::RetryConfig;
 use mainstay_resilience::throttle::ThrottleConfig;
@@ -43,6 +44,9 @@ pub struct ClientConfig {
     /// Which calls may be sent again, and after which answers.
     #[garde(dive)]
     pub repeat: RepeatConfig,
+    /// Whether a call that takes long is sent twice. Off by default; only calls that may be carried out twice are.
+    #[garde(dive)]
+    pub hedge: Option<HedgeConfig>,
     /// What the service learns of the call that it is called for.
     #[garde(dive)]
     pub propagate: PropagateConfig,
@@ -93,6 +97,7 @@ impl Default for ClientConfig {
             throttle: None,
             retry: RetryConfig::default(),
             repeat: RepeatConfig::default(),
+            hedge: None,
             propagate: PropagateConfig::default(),
             breaker: BreakerConfig::default(),
             most_origins: ORIGINS,

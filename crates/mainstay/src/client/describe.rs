@@ -5,13 +5,14 @@ use crate::describe::{Described, settings, written};
 
 pub(super) fn describe(name: &str, config: &ClientConfig) -> String {
     let log = vec![("client".to_owned(), name.into())];
-    let layers: [Described; 13] = [
+    let layers: [Described; 14] = [
         ("call log", log),
         ("replay", settings(&config.replay)),
         ("timeout of the call", settings(&config.timeout)),
         ("rate limit", settings(&config.rate_limit)),
         ("throttle", settings(&config.throttle)),
         ("retry", [settings(&config.retry), settings(&config.repeat)].concat()),
+        ("hedge", settings(&config.hedge)),
         ("attempt log", Vec::new()),
         ("propagation", settings(&config.propagate)),
         ("breaker, one for each origin", [settings(&config.breaker), settings(&config.judge)].concat()),

@@ -19,6 +19,7 @@ use mainstay_resilience::breaker::{
 };
 use mainstay_resilience::budget::Budget;
 use mainstay_resilience::bulkhead::{Bulkhead, BulkheadHandle, BulkheadLayer};
+use mainstay_resilience::hedge::{Hedge, HedgeHandle, HedgeLayer};
 use mainstay_resilience::optional::{Optional, OptionalLayer};
 use mainstay_resilience::rate_limit::{RateLimit, RateLimitLayer};
 use mainstay_resilience::retry::{Retry, RetryEvent, RetryHandle, RetryLayer};
@@ -46,6 +47,7 @@ pub struct ClientStack {
     rate_limit: OptionalLayer<RateLimitLayer>,
     throttle: ThrottleLayer<BodyEnd>,
     retry: RetryLayer<HttpRepeat>,
+    hedge: OptionalLayer<HedgeLayer<HttpRepeat>>,
     attempt_log: AttemptLogLayer<BodyEnd>,
     propagate: PropagateLayer,
     breaker: KeyedBreakerLayer<BodyEnd, ByOrigin, Origin>,
@@ -55,13 +57,16 @@ pub struct ClientStack {
 }
 
 /// A client inside the whole [`ClientStack`].
-pub type Client<S> = Called<Repeated<Attempted<S>>>;
+pub type Client<S> = Called<Repeated<Hedged<Attempted<S>>>>;
 
 /// The outermost part: what belongs to a call, however often it is sent.
 type Called<S> = CallLog<Replay<Timeout<Optional<RateLimitLayer, RateLimit<S>, S>>>, BodyEnd>;
 
 /// What decides how often it is sent.
 type Repeated<S> = Throttle<Retry<S, HttpRepeat>, BodyEnd>;
+
+/// An attempt that may be made twice at once.
+type Hedged<S> = Optional<HedgeLayer<HttpRepeat>, Hedge<S, HttpRepeat>, S>;
 
 /// What belongs to one attempt.
 type Attempted<S> = AttemptLog<Propagate<Guarded<Timeout<Peek<BodyTimeout<Typed<S>>>>>>, BodyEnd>;
@@ -90,6 +95,12 @@ pub fn stack(name: &str, config: &ClientConfig) -> Result<ClientStack, StackErro
     // Without the setting nothing is refused.
     let off = ThrottleConfig { max_probability: 0.0, ..ThrottleConfig::default() };
     let rules = HttpRepeat::new(&config.repeat).expect(checked).reached(reached);
+    let retry = RetryLayer::new(&config.retry).expect(checked).rules(rules.clone());
+    let hedge = config.hedge.as_ref().map(|hedge| {
+        // The retry deposits the calls, and both pay from what they share.
+        let budget = retry.handle().budget().clone();
+        HedgeLayer::new(hedge).expect(checked).rules(rules).shared_budget(budget)
+    });
     Ok(ClientStack {
         call_log: CallLogLayer::new(Arc::clone(&name), end),
         replay: ReplayLayer::new(&config.replay).expect(checked),
@@ -98,7 +109,8 @@ pub fn stack(name: &str, config: &ClientConfig) -> Result<ClientStack, StackErro
             config.rate_limit.as_ref().map(|limit| RateLimitLayer::new(limit).expect(checked)),
         ),
         throttle: ThrottleLayer::new(config.throttle.as_ref().unwrap_or(&off)).expect(checked).settle(end),
-        retry: RetryLayer::new(&config.retry).expect(checked).rules(rules),
+        retry,
+        hedge: OptionalLayer(hedge),
         attempt_log: AttemptLogLayer::new(Arc::clone(&name), end),
         propagate: PropagateLayer::new(&config.propagate),
         breaker: BreakerLayer::new(&config.breaker)
@@ -119,6 +131,7 @@ impl ClientStack {
     /// Pays for extra attempts from this budget, which the clients of one service may share, instead of the stack's own.
     #[must_use]
     pub fn budget(mut self, budget: Budget) -> Self {
+        self.hedge.0 = self.hedge.0.map(|hedge| hedge.shared_budget(budget.clone()));
         self.retry = self.retry.budget(budget);
         self
     }
@@ -150,8 +163,9 @@ impl ClientStack {
     /// Asks whether an error proves that its call never reached the service, instead of [`reached`](super::reached).
     #[must_use]
     pub fn reached(mut self, reached: fn(&(dyn Error + 'static)) -> bool) -> Self {
-        let rules = HttpRepeat::new(&self.config.repeat).expect("the settings were checked");
-        self.retry = self.retry.rules(rules.reached(reached));
+        let rules = HttpRepeat::new(&self.config.repeat).expect("the settings were checked").reached(reached);
+        self.hedge.0 = self.hedge.0.map(|hedge| hedge.rules(rules.clone()));
+        self.retry = self.retry.rules(rules);
         self
     }
 
@@ -168,6 +182,11 @@ impl ClientStack {
     /// How often calls were sent again or given up, and what is left of the budget.
     pub fn retries(&self) -> RetryHandle {
         self.retry.handle()
+    }
+
+    /// How often slow calls were sent again, and after how long; `None` where [`ClientConfig::hedge`] is.
+    pub fn hedges(&self) -> Option<HedgeHandle> {
+        self.hedge.0.as_ref().map(HedgeLayer::handle)
     }
 
     /// With which probability calls are refused because the service would refuse them.
@@ -188,7 +207,8 @@ impl<S> Layer<S> for ClientStack {
         let attempt = self.body_timeout.layer(TypedLayer::new().layer(inner));
         let attempt = self.attempt_timeout.layer(PeekLayer::new().layer(attempt));
         let attempt = self.propagate.layer(self.breaker.layer(self.bulkhead.layer(attempt)));
-        let repeated = self.throttle.layer(self.retry.layer(self.attempt_log.layer(attempt)));
+        let repeated = self.retry.layer(self.hedge.layer(self.attempt_log.layer(attempt)));
+        let repeated = self.throttle.layer(repeated);
         let called = self.timeout.layer(self.rate_limit.layer(repeated));
         self.call_log.layer(self.replay.layer(called))
     }

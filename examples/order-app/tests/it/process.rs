@@ -248,13 +248,14 @@ fn the_stack_is_printed_in_its_order() {
             "4. rate limit",
             "5. throttle",
             "6. retry",
-            "7. attempt log",
-            "8. propagation",
-            "9. breaker, one for each origin",
-            "10. bulkhead",
-            "11. timeout of the attempt",
-            "12. peek",
-            "13. timeout of the body",
+            "7. hedge",
+            "8. attempt log",
+            "9. propagation",
+            "10. breaker, one for each origin",
+            "11. bulkhead",
+            "12. timeout of the attempt",
+            "13. peek",
+            "14. timeout of the body",
         ]
     );
 }

@@ -328,6 +328,39 @@ fn a_service_that_says_that_it_did_nothing_is_believed_where_the_settings_name_i
     }
 }
 
+#[tokio::test]
+async fn only_what_may_be_carried_out_twice_and_is_in_memory_may_be_under_way_twice_at_once() {
+    let rules: &dyn Repeat<Sent, Response<()>, Failure> = &rules();
+    assert!(rules.may_overlap(&sent(Method::GET)) && !rules.may_overlap(&sent(Method::POST)));
+    let mut search = grpc();
+    assert!(!rules.may_overlap(&search));
+    search.extensions_mut().insert(Idempotent);
+    assert!(rules.may_overlap(&search));
+
+    let rules: &dyn Repeat<Request<ReplayBody<ScriptedBody>>, Response<()>, Failure> = &self::rules();
+    let steps = [Step::Data(Bytes::from("a")), Step::Data(Bytes::from("b"))];
+    let body = ReplayBody::new(ScriptedBody::new(steps), 65_536);
+    let upload = Request::put("/").body(body).unwrap();
+    let again = rules.again(&upload).unwrap();
+    assert!(!rules.may_overlap(&again), "nobody has read the source yet");
+    upload.into_body().collect().await.unwrap();
+    assert!(rules.may_overlap(&again), "all of it is kept");
+}
+
+#[test]
+fn a_hedge_inside_of_a_retry_reads_the_number_of_its_attempt_and_the_retry_reads_how_many_there_were() {
+    let rules: &dyn Repeat<Sent, Response<()>, Failure> = &rules();
+    let mut request = sent(Method::GET);
+    assert_eq!(rules.number_of(&request), 1);
+    rules.number(&mut request, 3);
+    assert_eq!(rules.number_of(&request), 3);
+    let mut answered = answer(200, &[]);
+    assert_eq!(rules.attempts(&answered), Attempts::ONE);
+    let attempts = Attempts { count: 2, earlier_may_have_run: true };
+    rules.answered(&mut answered, attempts);
+    assert_eq!(rules.attempts(&answered), attempts);
+}
+
 #[test]
 fn a_call_for_a_repetition_is_one_by_its_context() {
     let now = tokio::time::Instant::now().into_std();

@@ -119,6 +119,12 @@ impl<B: Body<Data = Bytes> + Unpin> Handle<B> {
         Some(Self { shared: Arc::clone(&self.shared), attempt, position: 0, is_finished: false })
     }
 
+    /// Whether the source has ended and all of it is kept.
+    pub(super) fn is_kept(&self) -> bool {
+        let shared = lock(&self.shared);
+        shared.can_repeat() && shared.end.is_some()
+    }
+
     pub(super) fn can_repeat(&self) -> bool {
         lock(&self.shared).can_repeat()
     }
