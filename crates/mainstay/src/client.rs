@@ -77,3 +77,6 @@ use mainstay_http::propagate::PropagateLayer;
 pub fn propagate() -> PropagateLayer {
     PropagateLayer::default()
 }
+
+#[cfg(test)]
+mod tests;
