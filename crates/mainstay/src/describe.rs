@@ -14,7 +14,13 @@ pub(crate) fn written(title: &str, layers: &[Described], inside: &str) -> String
     for (place, (name, settings)) in (1..).zip(layers) {
         writeln!(text, "{place}. {name}").expect("writing to a string does not fail");
         for (key, value) in settings {
-            writeln!(text, "     {key} = {value}").expect("writing to a string does not fail");
+            // A layer that the settings leave out has no keys.
+            let written = if key.is_empty() && value.is_null() {
+                writeln!(text, "     off")
+            } else {
+                writeln!(text, "     {key} = {value}")
+            };
+            written.expect("writing to a string does not fail");
         }
     }
     writeln!(text, "   {inside}").expect("writing to a string does not fail");
