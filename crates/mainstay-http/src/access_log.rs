@@ -17,7 +17,7 @@
 //! | `rpc.service`, `rpc.method` | gRPC's, where a service answered and did not say UNIMPLEMENTED: the path alone is the caller's invention |
 //! | `http.response.status_code`, `rpc.grpc.status_code` | absent if there was none; gRPC's from the headers or the trailers |
 //! | `http.request.body.size`, `http.response.body.size` | bytes of the bodies that were really taken; the request's where [`ReceivedLayer`] stands further in |
-//! | `http.request.headers`, `http.response.headers` | those that are listed, as a JSON object of lists; credentials as `[redacted]` even if listed |
+//! | `http.request.headers`, `http.response.headers` | those that are listed, as a JSON object of lists, `http.request.header.<name>` by `http.request.header.<name>`; credentials as `[redacted]` even if listed |
 //! | `fields` | what the handler [added](RequestContext::add_field), as a JSON object |
 //! | `slow` | true from [`AccessLogConfig::slow`] on |
 //! | `sampling.weight` | where only a part is logged: how many calls this one stands for |
@@ -30,7 +30,8 @@
 //! with CANCELLED. A method that is none of the known ones is `_OTHER`, its text `http.request.method_original`.
 //!
 //! Names that only the settings or a handler know cannot be fields of `tracing`, which are fixed when it is compiled: hence the
-//! JSON objects. With a [`LineFormat`] the event has no fields, and the line is its message. One request is one line, unless
+//! JSON objects. The subscriber of `mainstay-telemetry` writes the headers of such an object as fields of the line itself, by their
+//! OpenTelemetry names, and `fields` as an object. With a [`LineFormat`] the event has no fields, and the line is its message. One request is one line, unless
 //! it is [skipped](SkipConfig) or [not sampled](AccessLogConfig::sample); what was our fault is always logged, and what was
 //! slow, refused, timed out or abandoned is never sampled away. The sample is decided by the trace's id, so that all hops of
 //! one trace decide alike; with no [`RequestContext`] every call is logged.

@@ -31,6 +31,43 @@ pub struct LogConfig {
     /// application would log nothing.
     #[garde(custom(directives))]
     pub level: String,
+    /// How the fields of a JSON line are named. Default: [`LogNames::Otel`].
+    #[garde(skip)]
+    pub names: LogNames,
+    /// Fields whose values are written as `[redacted]`, by their name or by what stands after its last dot, in any case. By default
+    /// `password`, `passwd`, `secret`, `client_secret`, `token`, `access_token`, `refresh_token`, `api_key`, `authorization` and `cookie`; a
+    /// list of your own replaces these.
+    #[garde(skip)]
+    pub redact: Vec<String>,
+}
+
+/// How the fields of a JSON line are named.
+///
+/// | here | `ecs` | `pino` |
+/// |---|---|---|
+/// | `timestamp` (RFC 3339) | `@timestamp` | `time` (ms since 1970) |
+/// | `level` | `log.level` | `level` (10 to 50) |
+/// | `message` | `message` | `msg` |
+/// | `target` | `log.logger` | `name` |
+/// | `request_id` | `http.request.id` | `reqId` |
+/// | `trace_id`, `span_id` | `trace.id`, `span.id` | the same |
+/// | `duration_ms` | the same | `responseTime` |
+/// | `error` | the same | `err` |
+/// | `http.request.body.size`, `http.response.body.size` | `http.request.body.bytes`, `http.response.body.bytes` | the same |
+/// | `network.protocol.version` | `http.version` | the same |
+///
+/// `ecs` lines say `ecs.version` too. All other fields keep their names.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum LogNames {
+    /// By OpenTelemetry's conventions.
+    #[default]
+    Otel,
+    /// By the Elastic Common Schema.
+    Ecs,
+    /// By pino, the logger of Node.
+    Pino,
 }
 
 /// The form of a line in the log.
@@ -47,9 +84,27 @@ pub enum LogFormat {
 
 impl Default for LogConfig {
     fn default() -> Self {
-        Self { format: LogFormat::default(), level: "info".to_owned() }
+        Self {
+            format: LogFormat::default(),
+            level: "info".to_owned(),
+            names: LogNames::default(),
+            redact: SECRETS.map(str::to_owned).to_vec(),
+        }
     }
 }
+
+const SECRETS: [&str; 10] = [
+    "password",
+    "passwd",
+    "secret",
+    "client_secret",
+    "token",
+    "access_token",
+    "refresh_token",
+    "api_key",
+    "authorization",
+    "cookie",
+];
 
 fn directives(level: &str, (): &()) -> garde::Result {
     filter(level).map(drop).map_err(garde::Error::new)
@@ -87,6 +142,10 @@ mod tests {
         assert_eq!((config.log.format, config.log.level.as_str()), (LogFormat::Pretty, "info"));
         assert!(serde_json::from_str::<TelemetryConfig>(r#"{"log": {"levl": "info"}}"#).is_err());
         let json = serde_json::to_string(&TelemetryConfig::default()).unwrap();
-        assert_eq!(json, r#"{"log":{"format":"json","level":"info"}}"#);
+        assert!(
+            json.starts_with(
+                r#"{"log":{"format":"json","level":"info","names":"otel","redact":["password","#
+            )
+        );
     }
 }

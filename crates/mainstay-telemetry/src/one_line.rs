@@ -1,9 +1,8 @@
-//! A writer that keeps each record on one line.
+//! A writer that keeps each record of the text form on one line.
 //!
-//! The formatters escape most of what could break a line, but not all: the text form prints a `Display` value's line
-//! breaks as they are, and neither form escapes U+2028, which some tools split lines at. So what was formatted is
-//! looked at once more, as a whole, and the world's line breaks and control characters become `\u…` escapes. In JSON
-//! they can only be inside strings, where that is the right spelling.
+//! The formatter escapes some of what could break a line, but not all: it prints a `Display` value's line breaks as they
+//! are, and U+2028, which some tools split lines at. So what was formatted is looked at once more, as a whole, and the
+//! world's line breaks and control characters become `\u…` escapes.
 
 use std::io::{self, Write};
 

@@ -4,13 +4,17 @@ use std::io::{self, IsTerminal, Write};
 
 use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::filter::EnvFilter;
+use tracing_subscriber::fmt::format::debug_fn;
 use tracing_subscriber::fmt::{self, MakeWriter};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{Layer, Registry};
 
 use crate::config::{LogFormat, TelemetryConfig};
+use crate::json::JsonLayer;
 use crate::one_line::OneLine;
+use crate::redact::{REDACTED, Redact};
 
 /// Why there is no log.
 #[derive(Debug, thiserror::Error)]
@@ -79,15 +83,16 @@ where
 {
     let filter = filter(&config.log.level).map_err(TelemetryError::Level)?;
     let form: Box<dyn Layer<Registry> + Send + Sync> = match config.log.format {
-        LogFormat::Json => fmt::layer()
-            .json()
-            .flatten_event(true)
-            .with_current_span(true)
-            .with_span_list(false)
-            .with_writer(OneLine { inner: make_writer, ansi: false })
-            .boxed(),
+        LogFormat::Json => JsonLayer::new(&config.log, make_writer).boxed(),
         LogFormat::Pretty => {
-            fmt::layer().with_ansi(ansi).with_writer(OneLine { inner: make_writer, ansi }).boxed()
+            let redact = Redact::new(&config.log.redact);
+            let fields = debug_fn(move |writer, field, value| match field.name() {
+                "message" => write!(writer, "{value:?}"),
+                name if redact.hides(name) => write!(writer, "{name}={REDACTED}"),
+                name => write!(writer, "{}={value:?}", name.strip_prefix("r#").unwrap_or(name)),
+            });
+            let writer = OneLine { inner: make_writer, ansi };
+            fmt::layer().with_ansi(ansi).fmt_fields(fields.delimited(" ")).with_writer(writer).boxed()
         }
     };
     Ok(tracing_subscriber::registry().with(form.with_filter(filter)))

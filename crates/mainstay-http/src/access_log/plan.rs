@@ -134,8 +134,8 @@ pub(super) fn keeps(rate: f64, trace_id: [u8; 16]) -> bool {
     rate > 0.0 && random >= (1.0 - rate) * RANGE
 }
 
-/// The listed headers that were there, as a JSON object of lists.
-pub(super) fn headers_text(names: &[LoggedHeader], headers: &HeaderMap) -> Option<String> {
+/// The listed headers that were there, as a JSON object of lists by OpenTelemetry's names; `side` is `request` or `response`.
+pub(super) fn headers_text(side: &str, names: &[LoggedHeader], headers: &HeaderMap) -> Option<String> {
     let mut object = Map::new();
     for LoggedHeader(name) in names {
         let shown = |value: &HeaderValue| {
@@ -143,7 +143,7 @@ pub(super) fn headers_text(names: &[LoggedHeader], headers: &HeaderMap) -> Optio
         };
         let values: Vec<Value> = headers.get_all(name).iter().map(shown).collect();
         if !values.is_empty() {
-            object.insert(name.as_str().to_owned(), values.into());
+            object.insert(format!("http.{side}.header.{name}"), values.into());
         }
     }
     (!object.is_empty()).then(|| Value::Object(object).to_string())

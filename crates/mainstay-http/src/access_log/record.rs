@@ -278,10 +278,10 @@ impl Record {
         let rpc = self.rpc();
         let query = if self.plan.config.query == QueryLog::Redacted { self.query() } else { None };
         let shown = self.shown.as_deref();
-        let request_headers =
-            shown.and_then(|shown| headers_text(&self.plan.config.request_headers, &shown.request));
-        let response_headers =
-            shown.and_then(|shown| headers_text(&self.plan.config.response_headers, &shown.response));
+        let request_headers = shown
+            .and_then(|shown| headers_text("request", &self.plan.config.request_headers, &shown.request));
+        let response_headers = shown
+            .and_then(|shown| headers_text("response", &self.plan.config.response_headers, &shown.response));
         let fields = self.context().and_then(|context| context.read_fields(fields_text));
         // One call site for each level: tracing fixes a level at compile time.
         macro_rules! event {

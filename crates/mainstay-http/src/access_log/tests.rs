@@ -332,9 +332,18 @@ async fn headers_are_logged_if_they_are_listed_and_credentials_not_even_then() {
     let object = |name: &str| serde_json::from_str::<Value>(line[name].as_str().unwrap()).unwrap();
     assert_eq!(
         object("http.request.headers"),
-        json!({"x-many": ["1", "2"], "authorization": ["[redacted]"]})
+        json!({
+            "http.request.header.x-many": ["1", "2"],
+            "http.request.header.authorization": ["[redacted]"],
+        })
     );
-    assert_eq!(object("http.response.headers"), json!({"x-pool": ["b"], "set-cookie": ["[redacted]"]}));
+    assert_eq!(
+        object("http.response.headers"),
+        json!({
+            "http.response.header.x-pool": ["b"],
+            "http.response.header.set-cookie": ["[redacted]"],
+        })
+    );
 }
 
 #[tokio::test(start_paused = true)]
