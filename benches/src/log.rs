@@ -15,12 +15,11 @@ use tracing_subscriber::fmt::MakeWriter;
 pub(crate) enum Log {
     /// There is none.
     Off,
-    /// tracing-subscriber's JSON with the event's fields at the top and without the list of spans: the cheapest it has,
-    /// and the form that [`mainstay::telemetry`] uses.
+    /// tracing-subscriber's JSON with the event's fields at the top and without the list of spans: the cheapest it has.
     Json,
     /// tracing-subscriber's JSON as its `json()` is.
     DefaultJson,
-    /// [`mainstay::telemetry`]'s: the same JSON, filtered by directives, each line checked for what could break it.
+    /// [`mainstay::telemetry`]'s: the same fields in lines of its own writer, filtered by directives.
     Telemetry,
 }
 

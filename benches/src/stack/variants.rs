@@ -68,7 +68,7 @@ pub(super) const VARIANTS: [Variant; 13] = [
     ours("+ problems", ALL, Log::Json, 58_050, 17, with_problems),
     ours("+ panic guard", ALL, Log::Json, 58_450, 17, with_panic_guard),
     ours(OURS, ALL, Log::Json, 66_100, 17, whole),
-    ours(OURS_SHIPPED, ALL, Log::Telemetry, 67_000, 17, whole),
+    ours(OURS_SHIPPED, ALL, Log::Telemetry, 41_250, 14, whole),
     ours(OURS_SILENT, SILENT, Log::Off, 27_750, 14, whole),
     peer_or_none(PEERS, ALL, Log::Json, composed),
     peer_or_none(PEERS_DEFAULT, ALL, Log::DefaultJson, composed),

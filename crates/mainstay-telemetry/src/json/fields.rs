@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::error::Error;
 use std::fmt::{self, Write as _};
-use std::io::Write as _;
 use std::ops::Range;
 
+use serde::Serialize;
 use serde::de::IgnoredAny;
 use tracing::field::{Field, Visit};
 
@@ -62,10 +62,10 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn plain(&mut self, name: &'static str, value: impl fmt::Display) {
+    fn plain(&mut self, name: &'static str, value: impl Serialize) {
         if self.name(name) {
-            // Writing to a vector does not fail.
-            write!(self.line, "{value}").ok();
+            // Writing to a vector does not fail. Not a number and infinity are `null`.
+            serde_json::to_writer(&mut *self.line, &value).ok();
         }
     }
 
@@ -137,10 +137,7 @@ impl Visit for Fields<'_> {
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        if self.name(field.name()) {
-            // Not a number and infinity are `null`; writing to a vector does not fail.
-            serde_json::to_writer(&mut *self.line, &value).ok();
-        }
+        self.plain(field.name(), value);
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
