@@ -87,8 +87,8 @@ fn every_kind_of_value_has_its_form_in_json() {
 /// The context of a call, as the edge makes it.
 fn context() -> RequestContext {
     let trace = TraceContext::root([1; 16], [2; 8]);
-    let parts = Parts::new(RequestId::parse(b"r-1").unwrap(), trace, tokio::time::Instant::now().into_std());
-    RequestContext::new(parts)
+    let id = RequestId::parse(b"r-1").expect("a sane id");
+    RequestContext::new(Parts::new(id, trace, tokio::time::Instant::now().into_std()))
 }
 
 #[test]
