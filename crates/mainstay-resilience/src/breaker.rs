@@ -37,6 +37,7 @@
 //! - Time is monotonic. A clock that is set changes nothing.
 //! - A half-open circuit does not wait for ever for calls that hang ([`WhenStuck`]).
 //! - A call whose caller goes away never closes a circuit, and gives its place back ([`AbandonedCalls`]).
+//! - A service can be given its calls back in steps ([`RecoveryConfig`]), so that what has just come up is not knocked down again.
 //! - The open time is jittered, and may be asked for by the service ([`OnRetryAfter`]).
 //! - An open circuit refuses before the inner service is asked whether it is ready, and refuses in the call: readiness does not fail.
 //!
@@ -55,6 +56,7 @@ mod future;
 mod handle;
 mod keyed;
 mod probation;
+mod recovery;
 mod window;
 
 use std::hash::Hash;
@@ -71,7 +73,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 pub use admitted::Admitted;
-pub use config::{AbandonedCalls, BreakerConfig, OnRetryAfter, SlidingWindow, WhenStuck};
+pub use config::{AbandonedCalls, BreakerConfig, OnRetryAfter, RecoveryConfig, SlidingWindow, WhenStuck};
 pub use event::{BreakerEvent, BreakerMetrics, IllegalTransition, State};
 pub use future::BreakerFuture;
 pub use handle::BreakerHandle;

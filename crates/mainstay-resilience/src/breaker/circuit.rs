@@ -10,9 +10,10 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::time::Instant;
 
-use super::config::{BreakerConfig, OnRetryAfter, WhenStuck};
+use super::config::{BreakerConfig, OnRetryAfter, RecoveryConfig, WhenStuck};
 use super::event::{BreakerEvent, BreakerMetrics, IllegalTransition, State};
 use super::probation::Probation;
+use super::recovery::Recovery;
 use super::window::{Seen, Tally, Window};
 use crate::events::Listener;
 use crate::sync::{AtomicBool, AtomicU64, Ordering};
@@ -36,11 +37,20 @@ struct Epoch {
 #[derive(Debug)]
 enum Phase {
     Closed(Window),
-    Open { until: Instant, opens: u32 },
+    Open {
+        until: Instant,
+        opens: u32,
+    },
     HalfOpen(Probation),
+    /// Half-open too: the test is passed, and more and more calls pass with it.
+    Recovering(Recovery, RecoveryConfig),
     Disabled,
     ForcedOpen,
-    MetricsOnly { window: Window, told_of_failures: AtomicBool, told_of_slowness: AtomicBool },
+    MetricsOnly {
+        window: Window,
+        told_of_failures: AtomicBool,
+        told_of_slowness: AtomicBool,
+    },
 }
 
 /// The epoch that let a call through.
@@ -88,7 +98,11 @@ impl Circuit {
         match &self.epoch.load().phase {
             Phase::ForcedOpen => true,
             Phase::Open { until, .. } => world.now() <= *until,
-            Phase::Closed(_) | Phase::HalfOpen(_) | Phase::Disabled | Phase::MetricsOnly { .. } => false,
+            Phase::Closed(_)
+            | Phase::HalfOpen(_)
+            | Phase::Recovering(..)
+            | Phase::Disabled
+            | Phase::MetricsOnly { .. } => false,
         }
     }
 
@@ -121,6 +135,12 @@ impl Circuit {
                         continue;
                     }
                     NotPermitted { retry_after: Some(left) }
+                }
+                Phase::Recovering(recovery, config) => {
+                    if recovery.admits(config, || world.random()) {
+                        return Ok(Admission(epoch.number));
+                    }
+                    NotPermitted { retry_after: Some(recovery.left(config, world.now())) }
                 }
             };
             self.not_permitted.fetch_add(1, Ordering::Relaxed);
@@ -163,8 +183,22 @@ impl Circuit {
                         self.open(&epoch, probation.opens.saturating_add(1), said.retry_after, None, world);
                     }
                     None => {
-                        self.replace(&epoch, self.closed());
+                        self.replace(&epoch, self.recovering(probation.opens, world));
                     }
+                }
+            }
+            Phase::Recovering(recovery, config) => {
+                let tally = recovery.record(seen);
+                if self.exceeded(tally, self.config.minimum_probes()).is_some() {
+                    self.open(&epoch, recovery.opens.saturating_add(1), said.retry_after, None, world);
+                    return;
+                }
+                let now = world.now();
+                if recovery.left(config, now).is_zero() {
+                    let next = recovery.next(config, now);
+                    let phase =
+                        next.map_or_else(|| self.closed(), |step| Phase::Recovering(step, config.clone()));
+                    self.replace(&epoch, phase);
                 }
             }
             Phase::MetricsOnly { window, told_of_failures, told_of_slowness } => {
@@ -192,8 +226,10 @@ impl Circuit {
             self.stale_results.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        if let Phase::HalfOpen(probation) = &epoch.phase {
-            probation.give_place_back();
+        match &epoch.phase {
+            Phase::HalfOpen(probation) => probation.give_place_back(),
+            Phase::Recovering(recovery, _) => recovery.give_turn_back(),
+            _ => {}
         }
         if !matches!(epoch.phase, Phase::Disabled) {
             self.listener.tell(|| BreakerEvent::IgnoredError);
@@ -211,6 +247,7 @@ impl Circuit {
                 (window.tally(|| world.now()), self.config.minimum_calls())
             }
             Phase::HalfOpen(probation) => (probation.tally(), self.config.minimum_probes()),
+            Phase::Recovering(recovery, _) => (recovery.tally(), self.config.minimum_probes()),
             Phase::Open { .. } | Phase::Disabled | Phase::ForcedOpen => (Tally::default(), u32::MAX),
         };
         let rates = tally.rates(minimum);
@@ -306,6 +343,14 @@ impl Circuit {
         Phase::Closed(Window::new(self.config.sliding_window))
     }
 
+    /// What follows when the half-open circuit's test is passed.
+    fn recovering(&self, opens: u32, world: &impl World) -> Phase {
+        match &self.config.recovery {
+            Some(config) => Phase::Recovering(Recovery::first(opens, world.now()), config.clone()),
+            None => self.closed(),
+        }
+    }
+
     fn half_open(&self, opens: u32, now: Instant) -> Phase {
         let places = self.config.permitted_number_of_calls_in_half_open_state;
         Phase::HalfOpen(Probation::new(opens, places, now))
@@ -368,7 +413,7 @@ impl Phase {
         match self {
             Self::Closed(_) => State::Closed,
             Self::Open { .. } => State::Open,
-            Self::HalfOpen(_) => State::HalfOpen,
+            Self::HalfOpen(_) | Self::Recovering(..) => State::HalfOpen,
             Self::Disabled => State::Disabled,
             Self::ForcedOpen => State::ForcedOpen,
             Self::MetricsOnly { .. } => State::MetricsOnly,

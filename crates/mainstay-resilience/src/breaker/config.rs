@@ -63,6 +63,27 @@ pub struct BreakerConfig {
     /// What a call says whose caller went away before its end. `after_deadline` by default.
     #[garde(skip)]
     pub abandoned_calls: AbandonedCalls,
+    /// In which steps a service is given its calls back that has passed the half-open circuit's test. By default all at once, as
+    /// Resilience4j does.
+    #[garde(dive)]
+    pub recovery: Option<RecoveryConfig>,
+}
+
+/// The steps in which a service that was left alone is given its calls back, while the circuit is half-open still.
+///
+/// In each step the first call passes, and every other one with the step's probability. A rate that is too high opens the circuit at once.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize, Validate)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
+pub struct RecoveryConfig {
+    /// How many of a hundred calls pass, step by step: each above 0 and below 100, 1 to 16 of them. 1, 5, 10, 25 and 50 by default.
+    #[garde(length(min = 1, max = 16), inner(custom(is_part_of_calls)))]
+    pub steps: Vec<f64>,
+    /// How long a step takes, until the first call after it that ends without opening the circuit: 1 ms to 1 h. 5 s by default.
+    #[serde(with = "humantime_serde")]
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
+    #[garde(custom(is_wait))]
+    pub step_duration: Duration,
 }
 
 /// Which calls the rates are taken of.
@@ -142,7 +163,14 @@ impl Default for BreakerConfig {
             max_wait_duration_in_half_open_state: None,
             when_half_open_is_stuck: WhenStuck::Probe,
             abandoned_calls: AbandonedCalls::AfterDeadline,
+            recovery: None,
         }
+    }
+}
+
+impl Default for RecoveryConfig {
+    fn default() -> Self {
+        Self { steps: vec![1.0, 5.0, 10.0, 25.0, 50.0], step_duration: Duration::from_secs(5) }
     }
 }
 
@@ -183,6 +211,16 @@ fn is_percentage(percent: &f64, (): &()) -> garde::Result {
         Ok(())
     } else {
         Err(garde::Error::new(format!("{percent} percent: expected more than 0, up to 100")))
+    }
+}
+
+fn is_part_of_calls(percent: &f64, (): &()) -> garde::Result {
+    if *percent > 0.0 && *percent < 100.0 {
+        Ok(())
+    } else {
+        Err(garde::Error::new(format!(
+            "{percent} percent of the calls: expected more than 0 and less than 100"
+        )))
     }
 }
 

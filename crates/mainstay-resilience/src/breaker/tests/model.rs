@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::{FAILED, SUCCEEDED, Staged};
 use crate::breaker::circuit::{Admission, Circuit, Said};
-use crate::breaker::{BreakerConfig, BreakerEvent, SlidingWindow, State, WhenStuck};
+use crate::breaker::{BreakerConfig, BreakerEvent, RecoveryConfig, SlidingWindow, State, WhenStuck};
 use crate::events::Listener;
 
 fn config() -> BreakerConfig {
@@ -291,6 +291,67 @@ async fn a_result_of_another_state_changes_nothing_and_is_counted_as_stale() {
     assert_eq!((metrics.stale_results, metrics.calls, metrics.opened), (3, 0, 1));
     circuit.record(probe, SUCCEEDED, &world);
     assert_eq!(circuit.metrics(&world).calls, 1);
+}
+
+/// Open, then tested with three calls that go well.
+fn recovering(world: &Staged) -> Circuit {
+    let recovery = RecoveryConfig { steps: vec![10.0, 50.0], step_duration: Duration::from_secs(1) };
+    let config = BreakerConfig { recovery: Some(recovery), ..config() };
+    let circuit = circuit(&config);
+    (0..4).for_each(|_| circuit.record(circuit.admit(world).unwrap(), FAILED, world));
+    world.wait(1_001);
+    (0..3).for_each(|_| circuit.record(circuit.admit(world).unwrap(), SUCCEEDED, world));
+    assert_eq!((circuit.state(), circuit.places()), (State::HalfOpen, None));
+    circuit
+}
+
+#[tokio::test]
+async fn a_service_that_passed_its_test_is_given_its_calls_back_in_steps() {
+    let world = Staged::new();
+    let circuit = recovering(&world);
+    world.random.set(0.9);
+    let abandoned = circuit.admit(&world).expect("the first call of a step passes");
+    assert!(circuit.admit(&world).is_err());
+    circuit.ignore(abandoned);
+    let first = circuit.admit(&world).expect("and if it says nothing, another one");
+    let refused = circuit.admit(&world).unwrap_err();
+    assert_eq!(refused.retry_after, Some(Duration::from_secs(1)));
+    world.random.set(0.09);
+    let tenth = circuit.admit(&world).expect("one in ten passes");
+
+    circuit.record(first, SUCCEEDED, &world);
+    assert_eq!(circuit.state(), State::HalfOpen, "its time is not over");
+    world.wait(1_000);
+    circuit.record(tenth, SUCCEEDED, &world);
+    world.random.set(0.49);
+    let second_step = [(); 2].map(|()| circuit.admit(&world).expect("half of the calls pass"));
+    world.random.set(0.51);
+    assert!(circuit.admit(&world).is_err());
+    world.wait(1_000);
+    second_step.into_iter().for_each(|admission| circuit.record(admission, SUCCEEDED, &world));
+    assert_eq!(circuit.state(), State::Closed);
+    assert_eq!(circuit.metrics(&world).stale_results, 1, "the last of them ended in the closed circuit");
+}
+
+#[tokio::test]
+async fn a_service_that_fails_in_a_step_is_left_alone_again_at_once() {
+    let world = Staged::new();
+    let circuit = recovering(&world);
+    let calls = [(); 3].map(|()| circuit.admit(&world).unwrap());
+    circuit.record(calls[0], SUCCEEDED, &world);
+    circuit.record(calls[1], FAILED, &world);
+    assert_eq!(circuit.state(), State::HalfOpen, "two calls are too few to tell");
+    circuit.record(calls[2], FAILED, &world);
+    assert_eq!((circuit.state(), circuit.metrics(&world).opened), (State::Open, 2));
+}
+
+#[test]
+fn steps_that_let_nothing_or_everything_pass_are_refused() {
+    for steps in [vec![], vec![0.0], vec![100.0], vec![f64::NAN]] {
+        let recovery = Some(RecoveryConfig { steps, ..RecoveryConfig::default() });
+        let config = BreakerConfig { recovery, ..config() };
+        assert!(garde::Validate::validate(&config).is_err(), "{config:?}");
+    }
 }
 
 #[tokio::test]
