@@ -101,6 +101,19 @@ impl Runtime {
         self
     }
 
+    /// The same for something that can also be changed while the service runs, such as the log's level: `read` shows it, and PUT with
+    /// the new value as the body (UTF-8, trimmed, 4 KiB at most) gives it to `write`. What `write` refuses is answered with 422 and its
+    /// words. A change is logged; it has to be asked for by an address or as `localhost`, so that no page in somebody's browser can.
+    pub fn setting(
+        mut self,
+        path: impl Into<String>,
+        read: impl Fn() -> String + Send + Sync + 'static,
+        write: impl Fn(&str) -> Result<(), String> + Send + Sync + 'static,
+    ) -> Self {
+        self.pages.push((path.into(), Page::Setting(Arc::new(read), Arc::new(write))));
+        self
+    }
+
     /// Runs `task` beside the servers, on a task of its own.
     ///
     /// It is meant to run for ever. When it ends or panics, that is logged with its name and the shutdown begins, with

@@ -30,6 +30,8 @@
 //! A line of JSON allocates nothing once its thread's buffer has grown, and is one `write`. What cannot be written is lost, and
 //! stops nobody.
 //!
+//! What is logged can be changed while the process runs: [`TelemetryGuard::levels`].
+//!
 //! Records of the `log` crate are not collected, and nothing is exported: this crate writes lines.
 
 mod config;
@@ -39,4 +41,6 @@ mod redact;
 mod subscriber;
 
 pub use self::config::{LogConfig, LogFormat, LogNames, TelemetryConfig};
-pub use self::subscriber::{TelemetryError, TelemetryGuard, init, subscriber};
+pub use self::subscriber::{
+    LogLevels, TelemetryError, TelemetryGuard, init, subscriber, subscriber_with_levels,
+};

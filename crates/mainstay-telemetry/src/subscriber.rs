@@ -1,6 +1,7 @@
 //! The subscriber, made from settings.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
@@ -9,7 +10,7 @@ use tracing_subscriber::filter::EnvFilter;
 use tracing_subscriber::fmt::format::debug_fn;
 use tracing_subscriber::fmt::{self, MakeWriter};
 use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::{Layer, Registry};
+use tracing_subscriber::{Layer, Registry, reload};
 
 use crate::config::{LogFormat, TelemetryConfig};
 use crate::json::JsonLayer;
@@ -26,6 +27,9 @@ pub enum TelemetryError {
     /// The process already has a global subscriber, from an earlier [`init`] or from elsewhere.
     #[error("the process already has a global tracing subscriber")]
     AlreadySet,
+    /// The subscriber whose levels were to be changed is there no more.
+    #[error("the subscriber is gone, and its levels with it")]
+    Gone,
 }
 
 /// Held as long as there is something to log; dropping it flushes standard output.
@@ -33,7 +37,17 @@ pub enum TelemetryError {
 /// The subscriber stays in place when this is dropped: what is logged later is still written.
 #[derive(Debug)]
 #[must_use = "dropped at once, it flushes nothing: keep it until the end of `main`"]
-pub struct TelemetryGuard(());
+pub struct TelemetryGuard {
+    levels: LogLevels,
+}
+
+/// What is logged, shown and changed while the process runs. Clones change the same.
+#[derive(Clone, Debug)]
+pub struct LogLevels {
+    filter: reload::Handle<EnvFilter, Registry>,
+    // The directives as they were given: the filter forgets them.
+    given: Arc<Mutex<String>>,
+}
 
 /// Logs what `config` says to standard output, for the whole process.
 ///
@@ -46,9 +60,9 @@ pub struct TelemetryGuard(());
 pub fn init(config: &TelemetryConfig) -> Result<TelemetryGuard, TelemetryError> {
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let ansi = io::stdout().is_terminal() && !no_color;
-    tracing::subscriber::set_global_default(build(config, io::stdout, ansi)?)
-        .map_err(|_| TelemetryError::AlreadySet)?;
-    Ok(TelemetryGuard(()))
+    let (subscriber, levels) = build(config, io::stdout, ansi)?;
+    tracing::subscriber::set_global_default(subscriber).map_err(|_| TelemetryError::AlreadySet)?;
+    Ok(TelemetryGuard { levels })
 }
 
 /// The same subscriber on a writer of your own and for no one yet, for tests and benches. Never coloured.
@@ -70,6 +84,31 @@ pub fn subscriber<W>(
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
+    build(config, make_writer, false).map(|(subscriber, _)| subscriber)
+}
+
+/// As [`subscriber`], with what changes its levels.
+///
+/// ```
+/// use mainstay_telemetry::{TelemetryConfig, subscriber_with_levels};
+///
+/// let (subscriber, levels) = subscriber_with_levels(&TelemetryConfig::default(), std::io::sink)?;
+/// levels.set("warn,orders=debug")?;
+/// assert_eq!(levels.current(), "warn,orders=debug");
+/// # drop(subscriber);
+/// # Ok::<(), mainstay_telemetry::TelemetryError>(())
+/// ```
+///
+/// # Errors
+///
+/// [`TelemetryError::Level`] for settings that were not validated.
+pub fn subscriber_with_levels<W>(
+    config: &TelemetryConfig,
+    make_writer: W,
+) -> Result<(impl Subscriber + Send + Sync + use<W>, LogLevels), TelemetryError>
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
     build(config, make_writer, false)
 }
 
@@ -77,11 +116,12 @@ fn build<W>(
     config: &TelemetryConfig,
     make_writer: W,
     ansi: bool,
-) -> Result<impl Subscriber + Send + Sync + use<W>, TelemetryError>
+) -> Result<(impl Subscriber + Send + Sync + use<W>, LogLevels), TelemetryError>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let filter = filter(&config.log.level).map_err(TelemetryError::Level)?;
+    let (filter, handle) = reload::Layer::new(filter(&config.log.level).map_err(TelemetryError::Level)?);
+    let levels = LogLevels { filter: handle, given: Arc::new(Mutex::new(config.log.level.clone())) };
     let form: Box<dyn Layer<Registry> + Send + Sync> = match config.log.format {
         LogFormat::Json => JsonLayer::new(&config.log, make_writer).boxed(),
         LogFormat::Pretty => {
@@ -95,7 +135,7 @@ where
             fmt::layer().with_ansi(ansi).fmt_fields(fields.delimited(" ")).with_writer(writer).boxed()
         }
     };
-    Ok(tracing_subscriber::registry().with(form.with_filter(filter)))
+    Ok((tracing_subscriber::registry().with(form.with_filter(filter)), levels))
 }
 
 /// The filter of these directives, or which of them is none and why.
@@ -118,9 +158,38 @@ pub(crate) fn filter(level: &str) -> Result<EnvFilter, String> {
 
 // === impl TelemetryGuard ===
 
+impl TelemetryGuard {
+    /// What shows and changes the log's levels.
+    pub fn levels(&self) -> LogLevels {
+        self.levels.clone()
+    }
+}
+
 impl Drop for TelemetryGuard {
     fn drop(&mut self) {
         // Nobody is left to be told: a closed pipe is the usual reason.
         io::stdout().flush().ok();
+    }
+}
+
+// === impl LogLevels ===
+
+impl LogLevels {
+    /// The directives in force, as they were given.
+    pub fn current(&self) -> String {
+        self.given.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Logs by these directives from now on, in the form of [`LogConfig::level`](crate::LogConfig::level).
+    ///
+    /// # Errors
+    ///
+    /// [`TelemetryError::Level`] when one of them is none, and [`TelemetryError::Gone`] when the subscriber is; then nothing changes.
+    pub fn set(&self, directives: &str) -> Result<(), TelemetryError> {
+        let filter = filter(directives).map_err(TelemetryError::Level)?;
+        let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        self.filter.reload(filter).map_err(|_| TelemetryError::Gone)?;
+        directives.clone_into(&mut given);
+        Ok(())
     }
 }

@@ -4,7 +4,9 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use mainstay_core::{Parts, RequestContext, RequestId, TraceContext, ambient};
-use mainstay_telemetry::{LogConfig, LogFormat, LogNames, TelemetryConfig, TelemetryError, subscriber};
+use mainstay_telemetry::{
+    LogConfig, LogFormat, LogNames, TelemetryConfig, TelemetryError, subscriber, subscriber_with_levels,
+};
 use mainstay_testkit::alloc::count_allocations;
 use serde_json::Value;
 use tracing_subscriber::fmt::MakeWriter;
@@ -240,6 +242,33 @@ fn the_level_decides_for_all_and_for_a_module() {
     let lines = logged(LogFormat::Json, "warn, chatty=info", log);
     assert_eq!(lines.lines().count(), 1, "{lines}");
     assert!(lines.contains("shown"));
+}
+
+#[test]
+fn levels_change_while_the_process_runs_and_a_misspelt_one_changes_nothing() {
+    let lines = Lines::default();
+    let (subscriber, levels) = subscriber_with_levels(&TelemetryConfig::default(), lines.clone()).unwrap();
+    tracing::subscriber::with_default(subscriber, || {
+        let log = |text| {
+            tracing::debug!("debug {text}");
+            tracing::info!("info {text}");
+        };
+        log("one");
+        levels.set("debug").unwrap();
+        log("two");
+        levels.set("off,lines=inof").unwrap_err();
+        log("three");
+        levels.set("off").unwrap();
+        log("four");
+        assert_eq!(levels.current(), "off");
+    });
+    assert!(matches!(levels.set("info"), Err(TelemetryError::Gone)));
+    let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    let messages: Vec<_> = text
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["message"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(messages, ["info one", "debug two", "info two", "debug three", "info three"]);
 }
 
 #[test]

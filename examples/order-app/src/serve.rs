@@ -5,12 +5,12 @@ use std::fmt::{self, Display, Formatter, Write as _};
 use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use mainstay::config::Loader;
 use mainstay::config::reload::{Live, Reload};
-use mainstay::telemetry::LogFormat;
+use mainstay::telemetry::{LogFormat, LogLevels};
 use mainstay::{ExitResult, Runtime, client, server, telemetry};
 use payment_simulator::{Simulator, SimulatorConfig};
 use tokio::net::TcpListener;
@@ -46,7 +46,8 @@ pub async fn serve(loader: Loader) -> ExitResult {
     let live = Live::<Settings>::new(loader)?.restart_only(&RESTART_ONLY);
     let settings = live.load();
     let settings = settings.as_ref();
-    let _telemetry = telemetry::init(&settings.telemetry)?;
+    let telemetry = telemetry::init(&settings.telemetry)?;
+    let levels = telemetry.levels();
     for warning in live.warnings() {
         tracing::warn!(warning = warning.to_string(), "a setting is suspicious");
     }
@@ -61,7 +62,7 @@ pub async fn serve(loader: Loader) -> ExitResult {
     })?;
     let start = Start::new(live.profile(), settings, &payment_url);
     let tenants = tenants(settings)?;
-    let live = follow(live, tenants.clone())?;
+    let live = follow(live, tenants.clone(), levels.clone())?;
     let payments = payments.timeout_from({
         let live = Arc::clone(&live);
         move || live.load().payment.client.timeout.limit.unwrap_or(Duration::MAX)
@@ -76,6 +77,14 @@ pub async fn serve(loader: Loader) -> ExitResult {
         .management(settings.management.listen)
         .page("/stack", description)
         .page_from("/breakers", move || breakers.describe())
+        .setting(
+            "/log-level",
+            {
+                let levels = levels.clone();
+                move || levels.current()
+            },
+            move |level| levels.set(level).map_err(|error| error.to_string()),
+        )
         .task("reconcile", app.reconciler().run(reconcile_every))
         .on_started(move |addresses| start.print(addresses));
     if let Some((simulator, listener)) = simulator {
@@ -99,12 +108,23 @@ pub(crate) fn stacks(settings: &Settings) -> Result<String, mainstay::Failure> {
 
 /// Follows the settings' files, where there are any: what changed and what was refused is logged, and what need not wait
 /// for a restart has its effect.
-fn follow(live: Live<Settings>, served: Tenants) -> io::Result<Arc<Live<Settings>>> {
+fn follow(live: Live<Settings>, served: Tenants, levels: LogLevels) -> io::Result<Arc<Live<Settings>>> {
     let live = Arc::new(live.watch()?);
     let followed = Arc::downgrade(&live);
-    let serve = move |settings: &Settings| match tenants(settings) {
-        Ok(tenants) => served.replace(tenants.served().iter().cloned()),
-        Err(error) => tracing::error!(%error, "the tenants stay as they are"),
+    let level = Mutex::new(live.load().telemetry.log.level.clone());
+    let serve = move |settings: &Settings| {
+        match tenants(settings) {
+            Ok(tenants) => served.replace(tenants.served().iter().cloned()),
+            Err(error) => tracing::error!(%error, "the tenants stay as they are"),
+        }
+        // Only a level that the files change: one that was set by hand stays through any other change.
+        let mut level = level.lock().unwrap_or_else(PoisonError::into_inner);
+        if *level != settings.telemetry.log.level {
+            level.clone_from(&settings.telemetry.log.level);
+            if let Err(error) = levels.set(&level) {
+                tracing::error!(%error, "the log's levels stay as they are");
+            }
+        }
     };
     let serve = Arc::new(serve);
     let serve_again = Arc::clone(&serve);

@@ -117,11 +117,13 @@ const SUPPLIED_LATER: [&str; 2] = ["tenants", "payment.url"];
 
 /// What is read once, at the start. The rest (who is served, how long a payment may take, how often payments are settled)
 /// follows its files while the service runs.
-pub(crate) const RESTART_ONLY: [&str; 21] = [
+pub(crate) const RESTART_ONLY: [&str; 23] = [
     "server",
     "management",
     "runtime",
-    "telemetry",
+    "telemetry.log.format",
+    "telemetry.log.names",
+    "telemetry.log.redact",
     "database",
     "payment.url",
     "payment.api_key",

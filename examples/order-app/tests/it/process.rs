@@ -88,10 +88,21 @@ async fn send_as_curl_would(line: &str) -> (u16, String, String) {
 }
 
 async fn read(url: &str) -> String {
-    let request = http::Request::get(url).body(Full::<Bytes>::default()).unwrap();
+    let (status, text) = answer_to(http::Request::get(url), "").await;
+    assert_eq!(status, 200);
+    text
+}
+
+async fn put(url: &str, value: &str) -> (u16, String) {
+    answer_to(http::Request::put(url), value).await
+}
+
+async fn answer_to(request: http::request::Builder, body: &str) -> (u16, String) {
+    let request = request.body(Full::<Bytes>::from(body.to_owned())).unwrap();
     let answer = Client::builder(TokioExecutor::new()).build_http().request(request).await.unwrap();
-    assert_eq!(answer.status(), 200);
-    String::from_utf8(answer.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
+    let status = answer.status().as_u16();
+    let text = answer.into_body().collect().await.unwrap().to_bytes().to_vec();
+    (status, String::from_utf8(text).unwrap())
 }
 
 #[tokio::test]
@@ -156,6 +167,34 @@ async fn tenants_are_served_and_sent_away_as_the_files_say_without_a_restart() {
     service.replace("development.toml", &restart);
     let line = service.line_with("new settings are in force");
     assert!(line.ends_with("needs a restart: runtime.grace_period"), "{line}");
+    assert_eq!(service.terminate(), 0);
+}
+
+#[tokio::test]
+async fn the_logs_level_is_changed_on_the_management_listener_and_by_the_files() {
+    let folder = TempDir::new().unwrap();
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/config");
+    for file in ["default.toml", "development.toml"] {
+        std::fs::copy(format!("{source}/{file}"), folder.path().join(file)).unwrap();
+    }
+    std::fs::write(folder.path().join("local.toml"), "").unwrap();
+    let mut service = Service::start_in(folder, &["--config-dir", "."]);
+    let line = service.line_with("  management ");
+    let address = line.split_whitespace().find(|word| word.starts_with("http://")).unwrap();
+    let page = address.replace("/readyz", "/log-level");
+    let curl = service.line_with("curl -i");
+
+    assert_eq!(put(&page, "loud").await.0, 422);
+    assert_eq!(put(&page, "warn").await, (200, "warn".to_owned()));
+    let (_, _, unseen) = send_as_curl_would(&curl).await;
+    assert_eq!(put(&page, "info").await, (200, "info".to_owned()));
+    let (_, _, seen) = send_as_curl_would(&curl).await;
+    let line = service.line_with("mainstay::access");
+    assert!(line.contains(&seen) && !line.contains(&unseen), "{line}");
+
+    service.replace("local.toml", "[telemetry.log]\nlevel = 'debug'\n");
+    assert!(service.line_with("new settings are in force").contains("telemetry.log.level"));
+    assert_eq!(read(&page).await, "debug");
     assert_eq!(service.terminate(), 0);
 }
 
