@@ -11,7 +11,8 @@ use garde::Validate;
 use http::{Method, Request, Response};
 use http_body_util::{BodyExt, Empty};
 use mainstay_core::{Peer, RequestContext, TenantId};
-use mainstay_testkit::body::{Adversary, ScriptedBody, drain, drain_at_most};
+use mainstay_testkit::body::{Adversary, ScriptedBody, Step, drain, drain_at_most};
+use mainstay_testkit::cancel::drop_at_await;
 use mainstay_testkit::contract::{Law, Laws, http_layer_contract};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -196,9 +197,8 @@ async fn a_panic_in_the_body_is_told_apart_from_an_error() {
 
 #[tokio::test]
 async fn grpcs_status_is_read_from_the_trailers_and_its_faults_are_errors() {
-    let trailers = mainstay_testkit::body::Step::Trailers(
-        [("grpc-status".parse().unwrap(), "13".parse().unwrap())].into_iter().collect(),
-    );
+    let trailers =
+        Step::Trailers([("grpc-status".parse().unwrap(), "13".parse().unwrap())].into_iter().collect());
     let line = line_for(Method::POST, 200, ScriptedBody::new([trailers])).await;
     assert_eq!((&line["rpc.grpc.status_code"], &line["level"]), (&json!(13), &json!("ERROR")));
 }
@@ -424,7 +424,7 @@ async fn what_came_in_is_counted_and_a_request_that_breaks_off_is_the_callers() 
             request.headers_mut().insert("content-length", length.parse().unwrap());
         }
         let call = ContextLayer::default().layer(service).oneshot(request);
-        drop(mainstay_testkit::cancel::drop_at_await(call, 1).await);
+        drop(drop_at_await(call, 1).await);
         let line = log.line();
         assert_eq!(
             (&line["outcome"], &line["http.request.body.size"], &line["level"]),
@@ -432,6 +432,43 @@ async fn what_came_in_is_counted_and_a_request_that_breaks_off_is_the_callers() 
             "{adversary:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn dropped_at_any_await_of_the_answer_or_of_its_body_it_is_logged_once_with_where_and_how_far() {
+    let call = || async {
+        let service = service_fn(async |_: Request<()>| {
+            tokio::task::yield_now().await;
+            let data = |text: &'static str| Step::Data(Bytes::from(text));
+            let body =
+                ScriptedBody::new([Step::Pending, data("one"), Step::Pending, data("two"), Step::Pending]);
+            Ok::<_, Infallible>(Response::new(body))
+        });
+        let layer = AccessLogLayer::default();
+        let answer = layer.layer(service).oneshot(request(Method::GET, "/a")).await.unwrap();
+        drain(answer.into_body()).await;
+    };
+    let mut logged = Vec::new();
+    for pending in 0.. {
+        let log = TestLog::start();
+        let ended = drop_at_await(call(), pending).await;
+        let lines = log.lines().into_iter();
+        logged.push(
+            lines.map(|line| json!([line["outcome"], line["http.response.body.size"]])).collect::<Vec<_>>(),
+        );
+        if ended.is_some() {
+            break;
+        }
+    }
+    let expected = json!([
+        [], // It was never polled.
+        [["abandoned", 0]],
+        [["abandoned_in_stream", 0]],
+        [["abandoned_in_stream", 3]],
+        [["abandoned_in_stream", 6]],
+        [["complete", 6]],
+    ]);
+    assert_eq!(json!(logged), expected);
 }
 
 #[tokio::test]
