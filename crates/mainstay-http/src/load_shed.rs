@@ -172,6 +172,7 @@ where
 #[cfg(test)]
 mod tests {
     use std::convert::Infallible;
+    use std::task::{Context, Poll, ready};
 
     use bytes::Bytes;
     use http::{Request, Response};
@@ -181,9 +182,9 @@ mod tests {
     use mainstay_testkit::contract::{Law, Laws, http_layer_contract};
     use mainstay_testkit::probe::Probe;
     use tokio::task::consume_budget;
-    use tokio::task::coop::has_budget_remaining;
+    use tokio::task::coop::{has_budget_remaining, poll_proceed};
     use tower::limit::ConcurrencyLimit;
-    use tower::{Layer, Service, ServiceExt, service_fn};
+    use tower::{Layer, Service, ServiceExt};
 
     use super::{LoadShedConfig, LoadShedLayer};
     use crate::answer::Ended;
@@ -228,16 +229,39 @@ mod tests {
 
     #[tokio::test]
     async fn a_task_without_budget_is_not_taken_for_an_overloaded_service() {
-        let service =
-            service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())));
-        let service = shedding().layer(ConcurrencyLimit::new(service, 1));
+        /// Always ready, as long as the task has budget: a semaphore or a channel of tokio's.
+        #[derive(Clone)]
+        struct Cooperative;
+
+        impl Service<Request<()>> for Cooperative {
+            type Response = Response<Full<Bytes>>;
+            type Error = Infallible;
+            type Future = std::future::Ready<Result<Self::Response, Infallible>>;
+
+            fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+                ready!(poll_proceed(cx)).made_progress();
+                Poll::Ready(Ok(()))
+            }
+
+            fn call(&mut self, _: Request<()>) -> Self::Future {
+                std::future::ready(Ok(Response::default()))
+            }
+        }
+
+        let sheds_wrongly = tower::load_shed::LoadShed::new(Cooperative);
+        let service = shedding().layer(Cooperative);
         let served = tokio::spawn(async move {
             while has_budget_remaining() {
                 consume_budget().await;
             }
-            service.oneshot(Request::new(())).await.unwrap().status()
+            let shed = sheds_wrongly.oneshot(Request::new(())).await.is_err();
+            while has_budget_remaining() {
+                consume_budget().await;
+            }
+            (shed, service.oneshot(Request::new(())).await.unwrap().status().as_u16())
         });
-        assert_eq!(served.await.unwrap(), 200);
+        // tower's sheds here, so the test does test it.
+        assert_eq!(served.await.unwrap(), (true, 200));
     }
 
     #[tokio::test]
