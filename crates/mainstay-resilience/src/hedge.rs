@@ -195,14 +195,14 @@ where
     }
 
     fn call(&mut self, request: Req) -> Self::Future {
-        let now = Instant::now();
         if !self.shared.is_filled {
-            self.shared.budget.deposit(now);
+            self.shared.budget.deposit(Instant::now());
         }
         let again = if self.rules.is_repetition(&request) { None } else { self.rules.again(&request) };
         let Some(again) = again else {
             return HedgeFuture::once(self.inner.call(request));
         };
+        let now = Instant::now();
         // The instance that was polled ready makes the first attempt; the clone is polled ready before it makes another.
         let spare = self.inner.clone();
         let first = self.inner.call(request);

@@ -204,7 +204,11 @@ where
         if result.is_err_and(CallFailure::was_refused) {
             return false;
         }
-        self.again.as_ref().is_none_or(|again| self.rules.next(again, result) == Next::Return)
+        match &self.again {
+            Some(again) => self.rules.next(again, result) == Next::Return,
+            // Nobody can be asked, but an error can wait for the others.
+            None => result.is_ok(),
+        }
     }
 
     fn ended(

@@ -42,11 +42,13 @@ enum End {
 struct Rules {
     answered: Arc<Mutex<Vec<Attempts>>>,
     is_repetition: bool,
+    copies: Arc<AtomicU32>,
 }
 
 impl Repeat<u32, u32, Failure> for Rules {
     fn again(&self, request: &u32) -> Option<u32> {
-        (*request != NEVER_TWICE).then_some(*request)
+        let is_spent = *request == ONCE_MORE && self.copies.fetch_add(1, Ordering::SeqCst) > 0;
+        (*request != NEVER_TWICE && !is_spent).then_some(*request)
     }
 
     fn next(&self, _: &u32, result: Result<&u32, &Failure>) -> Next {
@@ -79,6 +81,8 @@ impl Repeat<u32, u32, Failure> for Rules {
 
 const NEVER_TWICE: u32 = 77;
 const NEVER_AT_ONCE: u32 = 78;
+/// Can be copied once, for a second attempt, and not for a third.
+const ONCE_MORE: u32 = 79;
 
 /// One call whose attempts take and end as scripted.
 struct Call {
@@ -202,6 +206,13 @@ async fn a_failure_waits_for_the_attempt_that_is_under_way_and_nothing_more_is_s
 async fn an_extra_attempt_that_our_own_layers_refuse_is_done_without() {
     let script = [(9, End::Answer(1)), (0, End::Refused(Reason::Unavailable))];
     let call = call(&config(3), Rules::default(), 0, &script).await;
+    assert_eq!((call.result.unwrap(), call.took, call.sent.len()), (1, 9 * SECOND, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_waits_for_the_others_also_where_nothing_more_can_be_sent() {
+    let script = [(9, End::Answer(1)), (0, End::Broken)];
+    let call = call(&config(3), Rules::default(), ONCE_MORE, &script).await;
     assert_eq!((call.result.unwrap(), call.took, call.sent.len()), (1, 9 * SECOND, 2));
 }
 
